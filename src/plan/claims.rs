@@ -1,0 +1,224 @@
+//! The snapshot seen from each Eip: which addresses are its own, and which pod is its target.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::action::Absence;
+use super::snapshot::{Address, AllocationId, Eip, Key, Pod, Settings, Snapshot, Uid};
+
+/// Seconds beyond its grace period after which a terminating pod on a Ready node no longer keeps
+/// its address: the kubelet has ended it by then, and the CNI gives its IP away 30 s later.
+pub const TERMINATION_MARGIN: u64 = 5;
+
+/// One Eip with what belongs to it.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    pub key: &'a Key,
+    pub eip: &'a Eip,
+    /// Its addresses; the one it keeps comes first.
+    pub addresses: Vec<(&'a AllocationId, &'a Address)>,
+    pub seat: Seat<'a>,
+}
+
+impl Claim<'_> {
+    /// Key of the pod it names.
+    pub fn pod_key(&self) -> Key {
+        self.key.sibling(&self.eip.pod)
+    }
+}
+
+/// Where the address of a claim belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seat<'a> {
+    /// On this pod.
+    Pod(Target<'a>),
+    /// It may stay on this pod, which drains, but is not put there.
+    Draining(Target<'a>),
+    /// Nowhere.
+    Nowhere(Absence),
+    /// The pods could not be read.
+    Unknown,
+}
+
+impl<'a> Seat<'a> {
+    /// The IP on which an association may stay.
+    pub fn keeps(&self) -> Option<&Target<'a>> {
+        match self {
+            Self::Pod(target) | Self::Draining(target) => Some(target),
+            Self::Nowhere(_) | Self::Unknown => None,
+        }
+    }
+}
+
+/// A pod at one IP: the IP may change under one uid, so both are the identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target<'a> {
+    pub key: Key,
+    pub pod: &'a Pod,
+    pub ip: Ipv4Addr,
+}
+
+/// Joins Eips, addresses and pods. Empty while the Eips are unknown.
+pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
+    let Some(eips) = snapshot.eips.known() else { return Vec::new() };
+    let mut addresses = addresses_by_eip(snapshot);
+    let served = served_pods(snapshot, eips, &addresses);
+    eips.iter()
+        .filter(|(key, _)| snapshot.settings.in_scope(&key.namespace))
+        .map(|(key, eip)| {
+            let seat = seat(snapshot, key, eip, &served);
+            let mut own = addresses.remove(eip.uid.as_str()).unwrap_or_default();
+            let ip = seat.keeps().map(|target| target.ip);
+            own.sort_by_key(|(id, address)| preference(eip, ip, id, address));
+            Claim { key, eip, addresses: own, seat }
+        })
+        .collect()
+}
+
+/// Whether an address is ours to change. One without a cluster uid was bought by the older
+/// operator, and is ours only while an Eip with its uid exists.
+pub fn is_owned(snapshot: &Snapshot, address: &Address) -> bool {
+    let ours = match &address.cluster {
+        Some(uid) => *uid == snapshot.cluster.uid,
+        None => snapshot
+            .eips
+            .known()
+            .is_some_and(|eips| eips.values().any(|eip| eip.uid == address.eip)),
+    };
+    ours && !address.eip.is_empty() && snapshot.settings.in_scope(&address.namespace)
+}
+
+type AddressesByEip<'a> = BTreeMap<&'a str, Vec<(&'a AllocationId, &'a Address)>>;
+
+fn addresses_by_eip(snapshot: &Snapshot) -> AddressesByEip<'_> {
+    let uids: BTreeMap<&str, &Key> = snapshot
+        .eips
+        .known()
+        .into_iter()
+        .flatten()
+        .map(|(key, eip)| (eip.uid.as_str(), key))
+        .collect();
+    let mut found = AddressesByEip::new();
+    for (id, address) in snapshot.addresses.known().into_iter().flatten() {
+        let same_cluster = address.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid);
+        let same_namespace = uids
+            .get(address.eip.as_str())
+            .is_some_and(|eip| eip.namespace == address.namespace);
+        if same_cluster && same_namespace {
+            found.entry(&address.eip).or_default().push((id, address));
+        }
+    }
+    found
+}
+
+/// Of several addresses of one Eip: the one in use, then the recorded one, then the oldest.
+fn preference<'a>(
+    eip: &Eip,
+    target: Option<Ipv4Addr>,
+    id: &'a AllocationId,
+    address: &Address,
+) -> (bool, bool, std::cmp::Reverse<u64>, &'a str) {
+    let in_use = target.is_some() && address.private_ip == target;
+    let recorded = eip.status.allocation.as_ref() == Some(id);
+    (!in_use, !recorded, std::cmp::Reverse(address.age.unwrap_or(0)), id)
+}
+
+/// By pod: the Eip that may serve it. The one whose address is there keeps it, else the oldest
+/// has it, so that a second Eip can never take a pod from the first.
+fn served_pods<'a>(
+    snapshot: &'a Snapshot,
+    eips: &'a BTreeMap<Key, Eip>,
+    addresses: &AddressesByEip<'_>,
+) -> BTreeMap<Key, &'a Uid> {
+    let mut served: BTreeMap<Key, ((bool, &str, &str), &Uid)> = BTreeMap::new();
+    for (key, eip) in eips.iter().filter(|(_, eip)| !eip.deleting) {
+        let pod_key = key.sibling(&eip.pod);
+        let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
+        if let (Some(owner), Some(pod)) = (&eip.autocreated_for, pod)
+            && *owner != pod.uid
+        {
+            continue;
+        }
+        let ip = pod.and_then(|pod| pod.ip);
+        let holds = addresses.get(eip.uid.as_str()).into_iter().flatten().any(|(_, address)| {
+            ip.is_some() && address.private_ip.map(IpAddr::V4) == ip
+        });
+        let rank = (!holds, eip.created.as_str(), eip.uid.as_str());
+        match served.get(&pod_key) {
+            Some((best, _)) if *best <= rank => {}
+            _ => {
+                served.insert(pod_key, (rank, &eip.uid));
+            }
+        }
+    }
+    served.into_iter().map(|(pod, (_, uid))| (pod, uid)).collect()
+}
+
+fn seat<'a>(
+    snapshot: &'a Snapshot,
+    key: &Key,
+    eip: &Eip,
+    served: &BTreeMap<Key, &Uid>,
+) -> Seat<'a> {
+    let Some(pods) = snapshot.pods.known() else { return Seat::Unknown };
+    let pod_key = key.sibling(&eip.pod);
+    let Some(pod) = pods.get(&pod_key) else { return Seat::Nowhere(Absence::Gone) };
+    if eip.autocreated_for.as_ref().is_some_and(|owner| *owner != pod.uid) {
+        return Seat::Nowhere(Absence::OtherUid);
+    }
+    let serving = served.get(&pod_key).copied();
+    if !eip.deleting && serving != Some(&eip.uid) {
+        let other = snapshot.eips.known().into_iter().flatten();
+        let other = other.filter(|(_, other)| Some(&other.uid) == serving).map(|(key, _)| key);
+        if let Some(eip) = other.cloned().next() {
+            return Seat::Nowhere(Absence::ClaimedBy { eip });
+        }
+    }
+    match eligible(pod, &snapshot.settings) {
+        Ok(ip) => Seat::Pod(Target { key: pod_key, pod, ip }),
+        Err(Absence::Terminating) => match draining(snapshot, pod) {
+            Some(ip) => Seat::Draining(Target { key: pod_key, pod, ip }),
+            None => Seat::Nowhere(Absence::Terminating),
+        },
+        Err(absence) => Seat::Nowhere(absence),
+    }
+}
+
+/// Whether a pod may be given an address, and at which IP. Also asked of a fresh read just
+/// before and just after an association.
+pub fn eligible(pod: &Pod, settings: &Settings) -> Result<Ipv4Addr, Absence> {
+    if !pod.managed {
+        return Err(Absence::NotManaged);
+    }
+    if pod.phase.is_terminal() {
+        return Err(Absence::Finished);
+    }
+    if pod.host_network && !settings.allow_host_network {
+        return Err(Absence::HostNetwork);
+    }
+    if pod.sandbox_down {
+        return Err(Absence::SandboxDown);
+    }
+    if pod.terminating.is_some() {
+        return Err(Absence::Terminating);
+    }
+    if pod.node.is_none() {
+        return Err(Absence::Unscheduled);
+    }
+    match pod.ip {
+        Some(IpAddr::V4(ip)) => Ok(ip),
+        Some(IpAddr::V6(_)) => Err(Absence::Ipv6Only),
+        None => Err(Absence::WithoutIp),
+    }
+}
+
+/// The IP of a terminating pod whose containers may still be at work. On a node that is not
+/// Ready nobody ends pods and nobody reuses their IPs, so the address stays.
+fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
+    let Some(IpAddr::V4(ip)) = pod.ip else { return None };
+    let grace = pod.terminating.unwrap_or(0) + TERMINATION_MARGIN;
+    let seen = snapshot.recent.terminating.get(&pod.uid).copied().unwrap_or(0);
+    let node = pod.node.as_ref().and_then(|name| snapshot.nodes.known()?.get(name));
+    let node_ready = node.is_some_and(|node| !node.not_ready);
+    (seen < grace || !node_ready).then_some(ip)
+}

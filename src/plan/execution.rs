@@ -1,0 +1,217 @@
+//! How a step is carried out: which fresh reads confirm it, which call does it, which read checks
+//! it afterwards.
+//!
+//! A machine without I/O. It says the next call, is told the answer, and says the next one, so a
+//! crash or a lost answer can be placed between any two in a test.
+
+use super::action::{Absence, Action};
+use super::claims::eligible;
+use super::forecast::Outcome;
+use super::meaning::Failure;
+use super::rules::retire::no_longer_asks;
+use super::snapshot::{Address, AllocationId, Eip, Key, Pod, Settings, Uid};
+
+/// One call to the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// A fresh read of a pod.
+    GetPod(Key),
+    /// A fresh read of an Eip.
+    GetEip(Key),
+    /// A fresh read of one address, by its allocation id.
+    DescribeAddress(AllocationId),
+    /// The change itself.
+    Perform(Action),
+}
+
+/// What a call answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Pod(Option<Pod>),
+    Eip(Option<Eip>),
+    Address(Option<Address>),
+    Done(Outcome),
+    Failed(Failure),
+}
+
+/// What is to be done next for a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    Call(Call),
+    End(End),
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    Done,
+    /// The world is not as the plan saw it, so it was not done, or undone: what has changed.
+    Changed(String),
+    Failed(Failure),
+}
+
+/// A step under way.
+#[derive(Debug)]
+pub struct Execution {
+    action: Action,
+    settings: Settings,
+    cluster_uid: Uid,
+    stage: Stage,
+    effects: Vec<(Action, Outcome)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    Start,
+    Confirming,
+    Performing,
+    Checking { association: String },
+    Undoing { why: String },
+}
+
+impl Execution {
+    /// `fresh`: the Eip was written or read by us less than two seconds ago, and need not be
+    /// looked at again before a purchase.
+    pub fn new(action: Action, settings: Settings, cluster_uid: Uid, fresh: bool) -> Self {
+        let stage = match (&action, fresh) {
+            (Action::Allocate { .. }, true) => Stage::Confirming,
+            _ => Stage::Start,
+        };
+        Self { action, settings, cluster_uid, stage, effects: Vec::new() }
+    }
+
+    /// What has been done so far, in order, to be absorbed into the snapshot.
+    pub fn effects(&self) -> &[(Action, Outcome)] {
+        &self.effects
+    }
+
+    /// The first call.
+    pub fn start(&mut self) -> Next {
+        let confirm = match &self.action {
+            Action::Associate { pod, .. } => Some(Call::GetPod(pod.clone())),
+            Action::Delete { eip, .. } => Some(Call::GetPod(eip.clone())),
+            Action::Allocate { eip, .. } => Some(Call::GetEip(eip.clone())),
+            Action::Release { address, .. } => Some(Call::DescribeAddress(address.clone())),
+            _ => None,
+        };
+        match (confirm, &self.stage) {
+            (Some(call), Stage::Start) => {
+                self.stage = Stage::Confirming;
+                Next::Call(call)
+            }
+            _ => self.perform(),
+        }
+    }
+
+    /// The next call, given the answer to the last one.
+    pub fn answer(&mut self, answer: Answer) -> Next {
+        match (self.stage.clone(), answer) {
+            (Stage::Checking { .. }, Answer::Failed(_)) => {
+                // The association stands; the next look judges it.
+                Next::End(End::Done)
+            }
+            (_, Answer::Failed(failure)) => Next::End(End::Failed(failure)),
+            (Stage::Performing, Answer::Done(outcome)) => self.performed(outcome),
+            (Stage::Checking { association }, Answer::Pod(pod)) => {
+                match self.pod_is_target(pod.as_ref()) {
+                    Ok(()) => Next::End(End::Done),
+                    Err(why) => self.undo(association, why),
+                }
+            }
+            (Stage::Undoing { why }, Answer::Done(outcome)) => {
+                self.effects.push((self.undoing_action(), outcome));
+                Next::End(End::Changed(why))
+            }
+            (Stage::Confirming, answer) => match self.confirms(&answer) {
+                Ok(()) => self.perform(),
+                Err(why) => Next::End(End::Changed(why)),
+            },
+            (_, answer) => Next::End(End::Changed(format!("an answer nobody asked for: {answer:?}"))),
+        }
+    }
+
+    fn perform(&mut self) -> Next {
+        self.stage = Stage::Performing;
+        Next::Call(Call::Perform(self.action.clone()))
+    }
+
+    fn performed(&mut self, outcome: Outcome) -> Next {
+        self.effects.push((self.action.clone(), outcome.clone()));
+        match (&self.action, outcome) {
+            (Action::Associate { pod, .. }, Outcome::Associated { association }) => {
+                let pod = pod.clone();
+                self.stage = Stage::Checking { association };
+                Next::Call(Call::GetPod(pod))
+            }
+            _ => Next::End(End::Done),
+        }
+    }
+
+    fn undo(&mut self, association: String, why: String) -> Next {
+        let Action::Associate { address, ip, private_ip, .. } = &self.action else {
+            return Next::End(End::Changed(why));
+        };
+        let action = Action::Disassociate {
+            address: address.clone(),
+            ip: ip.clone(),
+            association,
+            private_ip: private_ip.to_string(),
+        };
+        self.stage = Stage::Undoing { why };
+        self.action = action.clone();
+        Next::Call(Call::Perform(action))
+    }
+
+    fn undoing_action(&self) -> Action {
+        self.action.clone()
+    }
+
+    fn confirms(&self, answer: &Answer) -> Result<(), String> {
+        match (&self.action, answer) {
+            (Action::Associate { .. }, Answer::Pod(pod)) => self.pod_is_target(pod.as_ref()),
+            (Action::Delete { eip, pod_uid, .. }, Answer::Pod(pod)) => {
+                match no_longer_asks(pod.as_ref(), pod_uid) {
+                    Some(_) => Ok(()),
+                    None => Err(format!("pod {eip} is there again")),
+                }
+            }
+            (Action::Allocate { eip, uid, .. }, Answer::Eip(found)) => match found {
+                Some(found) if found.uid == *uid && found.held && !found.deleting => Ok(()),
+                Some(_) => Err(format!("eip {eip} has changed")),
+                None => Err(format!("eip {eip} is gone")),
+            },
+            (Action::Release { address, eip_uid, .. }, Answer::Address(found)) => match found {
+                None => Err(format!("address {address} is gone already")),
+                Some(found) if found.association.is_some() => {
+                    Err(format!("address {address} is associated"))
+                }
+                Some(found)
+                    if found.eip != *eip_uid
+                        || found.cluster.as_ref().is_some_and(|uid| *uid != self.cluster_uid) =>
+                {
+                    Err(format!("the tags of address {address} have changed"))
+                }
+                Some(_) => Ok(()),
+            },
+            _ => Err("the confirming read answered something else".to_owned()),
+        }
+    }
+
+    fn pod_is_target(&self, found: Option<&Pod>) -> Result<(), String> {
+        let Action::Associate { pod, pod_uid, private_ip, .. } = &self.action else {
+            return Ok(());
+        };
+        let Some(found) = found else { return Err(format!("pod {pod} is gone")) };
+        if found.uid != *pod_uid {
+            return Err(format!("pod {pod} was replaced"));
+        }
+        let checking = matches!(self.stage, Stage::Checking { .. });
+        match eligible(found, &self.settings) {
+            Ok(ip) if ip == *private_ip => Ok(()),
+            Ok(ip) => Err(format!("pod {pod} has moved to {ip}")),
+            // It began to end meanwhile, and drains with the address it was just given.
+            Err(Absence::Terminating) if checking => Ok(()),
+            Err(absence) => Err(format!("pod {pod} {absence}")),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What no plan may contain, checked on the plan and its snapshot alone.
+//!
+//! Written without the rules' own helpers, so that a wrong rule is caught by another pair of
+//! eyes: every story asks it, and the operator asks it before it carries a plan out.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::action::{Action, Plan, Step};
+use super::snapshot::{Address, AllocationId, Key, Snapshot, Uid};
+
+/// One sentence a fault; empty for a plan that may be carried out.
+pub fn faults(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    let mut found: Vec<String> =
+        plan.steps.iter().filter_map(|step| fault(snapshot, step).err()).collect();
+    let mut bought_for = BTreeSet::new();
+    for step in &plan.steps {
+        if let Action::Allocate { uid, eip, .. } = &step.action
+            && !bought_for.insert(uid)
+        {
+            found.push(format!("two addresses would be bought for eip {eip}"));
+        }
+    }
+    let last_end = plan.steps.iter().rposition(|s| matches!(s.action, Action::Disassociate { .. }));
+    let first_buy = plan.steps.iter().position(|s| matches!(s.action, Action::Allocate { .. }));
+    if let (Some(end), Some(buy)) = (last_end, first_buy)
+        && end > buy
+    {
+        found.push("a purchase comes before a disassociation".to_owned());
+    }
+    found
+}
+
+fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
+    match &step.action {
+        Action::Associate { address, interface, private_ip, pod, pod_uid, .. } => {
+            let found = owned(snapshot, address)?;
+            need(found.association.is_none(), || format!("{address} is associated already"))?;
+            need(found.namespace == pod.namespace, || {
+                format!("{address} is of namespace {}, pod {pod} is not", found.namespace)
+            })?;
+            let there = snapshot.pods.known().and_then(|pods| pods.get(pod));
+            let fits = there.is_some_and(|there| {
+                there.uid == *pod_uid
+                    && there.ip == Some(IpAddr::V4(*private_ip))
+                    && there.managed
+                    && !there.phase.is_terminal()
+            });
+            need(fits, || format!("pod {pod} is not to be given an address at {private_ip}"))?;
+            let holds = snapshot.interfaces.known().and_then(|all| all.get(interface));
+            need(holds.is_some_and(|interface| interface.holds(*private_ip)), || {
+                format!("{interface} does not hold {private_ip}")
+            })
+        }
+        Action::Disassociate { address, association, .. } => {
+            let found = owned(snapshot, address)?;
+            need(found.association.as_ref() == Some(association), || {
+                format!("{association} is not the association of {address}")
+            })
+        }
+        Action::Release { address, eip_uid, .. } => {
+            let found = owned(snapshot, address)?;
+            need(found.association.is_none(), || format!("{address} is associated"))?;
+            need(found.eip == *eip_uid, || format!("{address} is not of Eip uid {eip_uid}"))?;
+            let lives = snapshot.eips.known().into_iter().flatten();
+            let lives = lives.into_iter().any(|(_, eip)| eip.uid == *eip_uid && !eip.deleting);
+            let others = addresses_of(snapshot, eip_uid).into_iter().any(|id| id != address);
+            need(!lives || others, || format!("the only address of a living Eip, {address}"))
+        }
+        Action::Allocate { eip, uid, .. } => {
+            let found = snapshot.eips.known().and_then(|eips| eips.get(eip));
+            let intends = found.is_some_and(|eip| eip.uid == *uid && eip.held && !eip.deleting);
+            need(intends, || format!("eip {eip} does not hold the intent to own an address"))?;
+            let none = snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            need(none, || format!("eip {eip} has an address, or nobody knows"))
+        }
+        Action::LetGo { eip, uid } => {
+            let none = snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            need(none, || format!("eip {eip} still has an address, or nobody knows"))
+        }
+        Action::Delete { eip, .. } => {
+            let made = snapshot.eips.known().and_then(|eips| eips.get(eip));
+            need(made.is_some_and(|eip| eip.autocreated_for.is_some()), || {
+                format!("eip {eip} was not made by the operator")
+            })
+        }
+        Action::Annotate { pod, address, .. } => annotate_fault(snapshot, pod, address),
+        _ => Ok(()),
+    }
+}
+
+fn annotate_fault(snapshot: &Snapshot, pod: &Key, address: &AllocationId) -> Result<(), String> {
+    let found = owned(snapshot, address)?;
+    let there = snapshot.pods.known().and_then(|pods| pods.get(pod)).and_then(|pod| pod.ip);
+    need(there.is_some() && found.private_ip.map(IpAddr::V4) == there, || {
+        format!("{address} is not on pod {pod}")
+    })
+}
+
+/// The addresses of this cluster that carry an Eip's uid.
+fn addresses_of<'a>(snapshot: &'a Snapshot, uid: &Uid) -> Vec<&'a AllocationId> {
+    let all = snapshot.addresses.known().into_iter().flatten();
+    let of_cluster = |a: &Address| a.cluster.as_ref().is_none_or(|c| *c == snapshot.cluster.uid);
+    all.filter(|(_, a)| a.eip == *uid && of_cluster(a)).map(|(id, _)| id).collect()
+}
+
+fn owned<'a>(snapshot: &'a Snapshot, id: &AllocationId) -> Result<&'a Address, String> {
+    let found = snapshot.addresses.known().and_then(|all| all.get(id));
+    let found = found.ok_or_else(|| format!("{id} was not seen"))?;
+    let of_cluster = found.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid);
+    need(of_cluster, || format!("{id} belongs to another cluster"))?;
+    need(snapshot.settings.in_scope(&found.namespace), || format!("{id} is out of scope"))?;
+    Ok(found)
+}
+
+fn need(holds: bool, or: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(or()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::action::Reason;
+
+    fn world() -> Snapshot {
+        Snapshot::from_yaml(
+            "cluster: {name: demo, uid: c1}\n\
+             eips:\n  shop/web: {uid: e1, pod: web-0, held: true}\n\
+             pods:\n  shop/web-0: {uid: p1, node: n1, ip: 10.0.1.2}\n  \
+             bank/vault: {uid: p2, node: n1, ip: 10.0.1.3}\n\
+             interfaces:\n  eni-a: {instance: i-1, ips: [10.0.1.2, 10.0.1.3]}\n\
+             addresses:\n  a1: {ip: 203.0.113.1, cluster: c1, eip: e1, namespace: shop}\n  \
+             a2: {ip: 203.0.113.2, cluster: c2, eip: e1, namespace: shop}\n",
+        )
+        .unwrap()
+    }
+
+    fn release(id: &str) -> Action {
+        Action::Release { address: id.into(), ip: String::new(), eip_uid: "e1".into() }
+    }
+
+    fn allocate() -> Action {
+        Action::Allocate { eip: Key::new("shop", "web"), uid: "e1".into(), pod: "web-0".into() }
+    }
+
+    fn disassociate() -> Action {
+        Action::Disassociate {
+            address: "a1".into(),
+            ip: String::new(),
+            association: "eipassoc-1".into(),
+            private_ip: String::new(),
+        }
+    }
+
+    fn associate(pod: &str, ip: [u8; 4]) -> Action {
+        let pod: Key = pod.parse().unwrap();
+        let pod_uid = world().pods.known().unwrap()[&pod].uid.clone();
+        Action::Associate {
+            address: "a1".into(),
+            ip: String::new(),
+            interface: "eni-a".into(),
+            private_ip: ip.into(),
+            pod,
+            pod_uid,
+        }
+    }
+
+    fn check(actions: Vec<Action>) -> Vec<String> {
+        let steps = actions.into_iter().map(|action| Step {
+            claim: Key::new("shop", "web"),
+            uid: "e1".into(),
+            action,
+            reason: Reason::StatusBehind,
+        });
+        faults(&world(), &Plan { steps: steps.collect(), notes: Vec::new() })
+    }
+
+    #[test]
+    fn a_sound_step_has_no_fault() {
+        assert_eq!(check(vec![associate("shop/web-0", [10, 0, 1, 2])]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_wrong_step_is_named() {
+        for (actions, expected) in [
+            (vec![release("a1")], "living Eip"),
+            (vec![release("a2")], "another cluster"),
+            (vec![release("a3")], "was not seen"),
+            (vec![allocate()], "has an address"),
+            (vec![allocate(), disassociate()], "before a disassociation"),
+            (vec![disassociate()], "not the association"),
+            (vec![associate("bank/vault", [10, 0, 1, 3])], "of namespace shop"),
+            (vec![associate("shop/web-0", [10, 0, 1, 3])], "not to be given"),
+        ] {
+            let found = check(actions);
+            assert!(found.iter().any(|fault| fault.contains(expected)), "{expected}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What an error of a call means for the operator. EC2 errors are strings; here each is sorted
+//! into one of a few treatments.
+//!
+//! Codes: EC2 API reference, "Error codes"; which of them each action answers was gathered from
+//! the field. A code that is not listed is [`Meaning::Slow`].
+
+use super::action::Action;
+
+/// A call that did not do what it was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The error code of AWS, the reason of Kubernetes, or one word of ours.
+    pub code: String,
+    pub message: String,
+    pub meaning: Meaning,
+}
+
+/// How a failure is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nobody knows whether it happened. A purchase is not repeated before it would have shown.
+    Lost,
+    /// It did not happen and may be tried again soon.
+    Retry,
+    /// The world is not as it was seen: look again before anything else.
+    Look,
+    /// It will not work until a person changes something; tried seldom, and said on the object.
+    Slow,
+    /// It concerns every call of this action: none is sent for a while.
+    Stop,
+    /// What was asked for is so already.
+    Success,
+}
+
+/// Sorts an EC2 error code for this action.
+pub fn ec2_meaning(action: &Action, code: &str) -> Meaning {
+    let by_action = match action {
+        Action::Allocate { .. } => allocate(code),
+        Action::Associate { .. } => associate(code),
+        Action::Disassociate { .. } => disassociate(code),
+        Action::Release { .. } => release(code),
+        _ => None,
+    };
+    by_action.unwrap_or_else(|| common(code))
+}
+
+fn common(code: &str) -> Meaning {
+    match code {
+        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" => Meaning::Retry,
+        "InternalError" | "InternalFailure" | "ServerInternal" | "Unavailable"
+        | "ServiceUnavailable" | "Timeout" => Meaning::Lost,
+        "AuthFailure"
+        | "UnauthorizedOperation"
+        | "RequestExpired"
+        | "InvalidSecurity.RequestHasExpired"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "OptInRequired"
+        | "PendingVerification"
+        | "Blocked"
+        | "NoCredentials" => Meaning::Stop,
+        _ => Meaning::Slow,
+    }
+}
+
+fn allocate(code: &str) -> Option<Meaning> {
+    match code {
+        "AddressLimitExceeded" => Some(Meaning::Stop),
+        "InsufficientAddressCapacity" => Some(Meaning::Slow),
+        _ => None,
+    }
+}
+
+fn associate(code: &str) -> Option<Meaning> {
+    match code {
+        "InvalidAllocationID.NotFound"
+        | "InvalidAddressID.NotFound"
+        | "IncorrectInstanceState"
+        | "InvalidInstanceID" => Some(Meaning::Retry),
+        "Resource.AlreadyAssociated"
+        | "InvalidNetworkInterfaceID.NotFound"
+        | "InvalidNetworkInterface.NotFound"
+        | "InvalidParameterValue" => Some(Meaning::Look),
+        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
+        _ => None,
+    }
+}
+
+fn disassociate(code: &str) -> Option<Meaning> {
+    match code {
+        "InvalidAssociationID.NotFound"
+        | "InvalidNetworkInterfaceID.NotFound"
+        | "InvalidNetworkInterface.NotFound" => Some(Meaning::Success),
+        _ => None,
+    }
+}
+
+fn release(code: &str) -> Option<Meaning> {
+    match code {
+        // A listing that no longer shows it is the proof, not this answer.
+        "InvalidAllocationID.NotFound" | "InvalidAddressID.NotFound" | "InvalidIPAddress.InUse" => {
+            Some(Meaning::Look)
+        }
+        _ => None,
+    }
+}
+
+/// Sorts the status of an answer of the Kubernetes API; `None` is no answer at all.
+pub fn kubernetes_meaning(status: Option<u16>) -> Meaning {
+    match status {
+        // Replaced meanwhile: 404 gone, 409 another version, 422 another uid (seen on 1.36).
+        Some(404 | 409 | 422) => Meaning::Look,
+        Some(429 | 500..=599) | None => Meaning::Retry,
+        Some(_) => Meaning::Slow,
+    }
+}

@@ -1,0 +1,15 @@
+//! The half that decides. Pure: no I/O, no clock, no environment, no randomness, no hash maps,
+//! no logging; it never fails, it returns notes.
+
+pub mod action;
+pub mod claims;
+pub mod execution;
+pub mod faults;
+pub mod forecast;
+pub mod meaning;
+pub mod names;
+pub mod planner;
+pub mod recent;
+pub mod rules;
+pub mod snapshot;
+pub mod text;

@@ -1,0 +1,130 @@
+//! The planner: from a snapshot to the next safe steps.
+//!
+//! | The claim …                            | its address …                  | so the plan says            |
+//! |----------------------------------------|--------------------------------|-----------------------------|
+//! | names a pod that may carry it          | does not exist                 | hold, then allocate         |
+//! |                                        | is idle                        | associate                   |
+//! |                                        | is on that pod                 | annotate, record            |
+//! |                                        | is elsewhere                   | disassociate                |
+//! | names a pod that may not, or none      | is idle, or does not exist     | (a note says why)           |
+//! |                                        | is somewhere                   | disassociate, clear         |
+//! | is being deleted                       | is somewhere                   | clear, then disassociate    |
+//! |                                        | is idle                        | release                     |
+//! |                                        | does not exist any more        | let go                      |
+//!
+//! A plan rests only on what the snapshot holds, so it is one round: what depends on the outcome
+//! of a step is planned once that outcome is in the snapshot. [`super::forecast`] runs the rounds
+//! to their end without touching anything, the operator runs them for real.
+
+use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
+use super::claims::{Claim, claims};
+use super::rules;
+use super::snapshot::{Key, Snapshot, Uid};
+
+/// The next safe steps for this snapshot, and what is held back. Pure: equal snapshots give equal
+/// plans.
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let claims = claims(snapshot);
+    let mut draft = Draft::new(snapshot);
+
+    rules::unread::notes(&mut draft);
+
+    // What must end.
+    rules::clear::steps(&mut draft, &claims);
+    rules::disassociate::steps(&mut draft, &claims);
+    rules::unblock::steps(&mut draft);
+
+    // Eips made for pods.
+    rules::create::steps(&mut draft, &claims);
+    rules::retire::steps(&mut draft, &claims);
+
+    // The way to an address, and to the pod.
+    rules::hold::steps(&mut draft, &claims);
+    rules::allocate::steps(&mut draft, &claims);
+    rules::associate::steps(&mut draft, &claims);
+    rules::annotate::steps(&mut draft, &claims);
+
+    // The way back.
+    rules::surplus::steps(&mut draft, &claims);
+    rules::release::steps(&mut draft, &claims);
+    rules::let_go::steps(&mut draft, &claims);
+
+    // What people are told.
+    rules::orphans::notes(&mut draft);
+    rules::record::steps(&mut draft, &claims);
+
+    draft.into_plan()
+}
+
+/// The plan while the rules fill it.
+pub(super) struct Draft<'a> {
+    pub snapshot: &'a Snapshot,
+    plan: Plan,
+}
+
+impl<'a> Draft<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, plan: Plan::default() }
+    }
+
+    /// Adds a step for a claim, unless an earlier failure asks to wait.
+    pub fn step(&mut self, claim: &Claim<'_>, action: Action, reason: Reason) {
+        self.step_for(claim.key, &claim.eip.uid, action, reason);
+    }
+
+    /// The same where the Eip does not exist, or is not of this snapshot.
+    pub fn step_for(&mut self, claim: &Key, uid: &Uid, action: Action, reason: Reason) {
+        if let Some(wait) = self.pause(uid, &action) {
+            let subject = match &action {
+                Action::Create { eip, .. } => Subject::Pod(eip.clone()),
+                _ => Subject::Eip(claim.clone()),
+            };
+            self.wait(subject, wait);
+            return;
+        }
+        self.plan.steps.push(Step { claim: claim.clone(), uid: uid.clone(), action, reason });
+    }
+
+    /// Notes what something waits for, once.
+    pub fn wait(&mut self, subject: Subject, wait: Wait) {
+        let note = Note { subject, wait };
+        if !self.plan.notes.contains(&note) {
+            self.plan.notes.push(note);
+        }
+    }
+
+    /// The first thing this Eip waits for.
+    pub fn wait_of(&self, eip: &Key) -> Option<&Wait> {
+        let mut notes = self.plan.notes.iter();
+        notes.find(|note| matches!(&note.subject, Subject::Eip(key) if key == eip)).map(|n| &n.wait)
+    }
+
+    /// Steps planned so far for the Eip with this uid.
+    pub fn steps_of(&self, uid: &Uid) -> impl Iterator<Item = &Step> {
+        self.plan.steps.iter().filter(move |step| step.uid == *uid)
+    }
+
+    /// Ending exposure and telling people never wait for an earlier failure.
+    fn pause(&self, uid: &Uid, action: &Action) -> Option<Wait> {
+        let always = matches!(
+            action,
+            Action::Disassociate { .. } | Action::Clear { .. } | Action::Record { .. }
+        );
+        if always {
+            return None;
+        }
+        let recent = &self.snapshot.recent;
+        let pause = recent.backoff.get(uid).or_else(|| recent.stopped.get(action.verb()))?;
+        Some(Wait::PausedAfterError {
+            seconds: pause.seconds,
+            reason: pause.reason.clone(),
+            message: pause.message.clone(),
+        })
+    }
+
+    fn into_plan(mut self) -> Plan {
+        self.plan.steps.sort_by_key(|step| step.action.rank());
+        self.plan.notes.sort_by(|a, b| a.subject.cmp(&b.subject));
+        self.plan
+    }
+}

@@ -1,0 +1,342 @@
+//! What a process remembers between looks: its own effects that AWS may not show yet, for how
+//! long a purchase may be on its way, what failed and is not tried again at once.
+//!
+//! Time is an argument: milliseconds on a clock that never goes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::Action;
+use super::forecast::{Outcome, apply};
+use super::meaning::{Failure, Meaning};
+use super::names::digest;
+use super::snapshot::{Address, AllocationId, Pause, Recent, Snapshot, Uid};
+
+/// The longest that a purchase can be under way: the operation's own deadline, in seconds.
+pub const ALLOCATE_TIMEOUT: u64 = 25;
+/// The first pause after a failure, in seconds; it doubles with each further one.
+const FIRST_PAUSE: u64 = 2;
+/// The longest pause, in seconds, and the one after a failure that a person must mend: often
+/// enough to notice that it was mended, seldom enough to be no load.
+const LONGEST_PAUSE: u64 = 300;
+
+/// The memory of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    effects: Vec<Effect>,
+    /// By Eip uid: until when an address of it may be on its way.
+    settling: BTreeMap<Uid, u64>,
+    /// By pod uid: when it was first seen terminating.
+    terminating: BTreeMap<Uid, u64>,
+    backoff: BTreeMap<Uid, Setback>,
+    stopped: BTreeMap<String, Setback>,
+}
+
+/// Something of ours that a listing may not show yet.
+#[derive(Clone, Debug)]
+struct Effect {
+    at: u64,
+    action: Action,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+struct Setback {
+    until: u64,
+    count: u32,
+    failure: Failure,
+}
+
+impl Memory {
+    /// Adds to what was observed what we know better, and the `recent` section.
+    pub fn overlay(&mut self, snapshot: &mut Snapshot, now: u64) {
+        let settle = snapshot.settings.settle * 1000;
+        self.effects.retain(|effect| now.saturating_sub(effect.at) < settle);
+        self.read_own_writes(snapshot);
+        self.see_settling(snapshot, now, settle);
+        self.see_terminating(snapshot, now);
+        // A count outlives its pause for a while, so that the next failure waits longer.
+        self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
+        self.stopped.retain(|_, setback| setback.until > now);
+        snapshot.recent = self.recent(now);
+    }
+
+    /// Remembers what a call has done.
+    pub fn done(&mut self, uid: &Uid, action: &Action, outcome: &Outcome, now: u64, settle: u64) {
+        self.backoff.remove(uid);
+        match (action, outcome) {
+            (Action::Hold { uid, .. }, _) => {
+                self.settling.entry(uid.clone()).or_insert(now);
+            }
+            (Action::Create { .. }, Outcome::Eip { uid, .. }) => {
+                self.settling.insert(uid.clone(), now);
+            }
+            (Action::Allocate { uid, .. }, _) => {
+                self.settling.insert(uid.clone(), now + settle * 1000);
+            }
+            (Action::Release { eip_uid, .. }, _) => {
+                self.settling.insert(eip_uid.clone(), now);
+                self.stopped.remove("allocate"); // there is room again
+            }
+            _ => {}
+        }
+        self.effects.push(Effect { at: now, action: action.clone(), outcome: outcome.clone() });
+    }
+
+    /// Remembers that a call failed, and how long to leave it.
+    pub fn failed(&mut self, uid: &Uid, action: &Action, failure: &Failure, now: u64, settle: u64) {
+        if let (Action::Allocate { uid, .. }, Meaning::Lost) = (action, failure.meaning) {
+            let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
+            self.settling.insert(uid.clone(), until);
+        }
+        if failure.meaning == Meaning::Stop {
+            let setback =
+                Setback { until: now + LONGEST_PAUSE * 1000, count: 1, failure: failure.clone() };
+            self.stopped.insert(action.verb().to_owned(), setback);
+            return;
+        }
+        let count = self.backoff.get(uid).map_or(1, |setback| setback.count.saturating_add(1));
+        let seconds = match failure.meaning {
+            Meaning::Slow => LONGEST_PAUSE,
+            _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(LONGEST_PAUSE),
+        };
+        let until = now + seconds * 1000 + spread(uid, count, seconds);
+        self.backoff.insert(uid.clone(), Setback { until, count, failure: failure.clone() });
+    }
+
+    /// Milliseconds until the next pause is over, if there is one.
+    pub fn next_due(&self, now: u64) -> Option<u64> {
+        let setbacks = self.backoff.values().chain(self.stopped.values()).map(|s| s.until);
+        let settling = self.settling.values().copied();
+        setbacks.chain(settling).filter(|until| *until > now).min().map(|until| until - now)
+    }
+
+    fn recent(&self, now: u64) -> Recent {
+        let seconds = |until: u64| until.saturating_sub(now).div_ceil(1000);
+        let pause = |setback: &Setback| Pause {
+            seconds: seconds(setback.until),
+            reason: setback.failure.code.clone(),
+            message: setback.failure.message.clone(),
+        };
+        let due = |setback: &&Setback| setback.until > now;
+        Recent {
+            settling: self.settling.iter().map(|(uid, at)| (uid.clone(), seconds(*at))).collect(),
+            terminating: self
+                .terminating
+                .iter()
+                .map(|(uid, since)| (uid.clone(), now.saturating_sub(*since) / 1000))
+                .collect(),
+            backoff: self
+                .backoff
+                .iter()
+                .filter(|(_, setback)| due(setback))
+                .map(|(uid, setback)| (uid.clone(), pause(setback)))
+                .collect(),
+            stopped: self
+                .stopped
+                .iter()
+                .map(|(verb, setback)| (verb.clone(), pause(setback)))
+                .collect(),
+        }
+    }
+
+    /// Shows in the snapshot what we did and the listing does not show yet. An association is
+    /// forgotten once it was seen, so that a person who ends it is noticed at once; ids that were
+    /// ended or released never come back, so those are remembered until they are surely gone.
+    fn read_own_writes(&mut self, snapshot: &mut Snapshot) {
+        let Some(observed) = snapshot.addresses.known() else { return };
+        let observed = observed.clone();
+        let ended: BTreeSet<String> = self
+            .effects
+            .iter()
+            .filter_map(|effect| match &effect.action {
+                Action::Disassociate { association, .. } => Some(association.clone()),
+                _ => None,
+            })
+            .collect();
+        self.effects.retain(|effect| !is_shown(effect, &observed, &ended));
+        for effect in &self.effects {
+            match &effect.action {
+                // Those are of Kubernetes, whose lists are consistent.
+                Action::Create { .. } | Action::Delete { .. } | Action::Hold { .. }
+                | Action::LetGo { .. } | Action::Record { .. } | Action::Annotate { .. }
+                | Action::Clear { .. } | Action::Unblock { .. } => {}
+                Action::Release { address, .. } => {
+                    if let Some(addresses) = snapshot.addresses.known_mut() {
+                        addresses.remove(address);
+                    }
+                }
+                action => {
+                    // The quota's count is read apart and knows of these.
+                    let quota = snapshot.quota.take();
+                    apply(snapshot, action, &effect.outcome);
+                    snapshot.quota = quota;
+                }
+            }
+        }
+    }
+
+    fn see_settling(&mut self, snapshot: &Snapshot, now: u64, settle: u64) {
+        let (Some(addresses), Some(eips)) = (snapshot.addresses.known(), snapshot.eips.known())
+        else {
+            return;
+        };
+        for address in addresses.values() {
+            self.settling.insert(address.eip.clone(), now + settle);
+        }
+        for eip in eips.values().filter(|eip| eip.held) {
+            self.settling.entry(eip.uid.clone()).or_insert(now + settle);
+        }
+        let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
+        self.settling.retain(|uid, _| living.contains(uid));
+    }
+
+    fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
+        let Some(pods) = snapshot.pods.known() else { return };
+        let ending: BTreeSet<&Uid> = pods
+            .values()
+            .filter(|pod| pod.terminating.is_some())
+            .map(|pod| &pod.uid)
+            .collect();
+        self.terminating.retain(|uid, _| ending.contains(uid));
+        for uid in ending {
+            self.terminating.entry(uid.clone()).or_insert(now);
+        }
+    }
+}
+
+/// Whether the listing shows an effect, or shows that somebody has changed things since.
+fn is_shown(
+    effect: &Effect,
+    observed: &BTreeMap<AllocationId, Address>,
+    ended: &BTreeSet<String>,
+) -> bool {
+    match (&effect.action, &effect.outcome) {
+        (_, Outcome::Allocated { address, .. }) => observed.contains_key(address),
+        (Action::Associate { address, .. }, Outcome::Associated { association }) => {
+            if ended.contains(association) {
+                return true;
+            }
+            let seen = observed.get(address).and_then(|address| address.association.as_ref());
+            seen.is_some_and(|seen| seen == association || !ended.contains(seen))
+        }
+        (Action::Disassociate { .. } | Action::Release { .. }, _) => false,
+        _ => true,
+    }
+}
+
+/// Up to a fifth of the pause more, different for each claim and time, the same in every run: so
+/// that claims which failed together are not tried again together.
+fn spread(uid: &Uid, count: u32, seconds: u64) -> u64 {
+    let hash = digest(format!("{uid}/{count}").as_bytes());
+    let part = u64::from_str_radix(&hash[..4], 16).unwrap_or(0); // four hexadecimal digits
+    seconds * 200 * part / 0xffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::snapshot::{Eip, Key, Part};
+
+    fn world(addresses: &[(&str, Option<&str>)]) -> Snapshot {
+        let eip = Eip { uid: "e1".into(), pod: "web-0".into(), held: true, ..Eip::default() };
+        let addresses = addresses.iter().map(|(id, association)| {
+            let address = Address {
+                ip: "203.0.113.7".into(),
+                eip: "e1".into(),
+                namespace: "shop".into(),
+                association: association.map(Into::into),
+                ..Address::default()
+            };
+            ((*id).to_owned(), address)
+        });
+        Snapshot {
+            eips: Part::Known([(Key::new("shop", "web"), eip)].into()),
+            addresses: Part::Known(addresses.collect()),
+            ..Snapshot::default()
+        }
+    }
+
+    fn ids(snapshot: &Snapshot) -> Vec<&str> {
+        snapshot.addresses.known().unwrap().keys().map(String::as_str).collect()
+    }
+
+    fn allocate() -> Action {
+        Action::Allocate { eip: Key::new("shop", "web"), uid: "e1".into(), pod: "web-0".into() }
+    }
+
+    fn bought() -> Outcome {
+        Outcome::Allocated { address: "eipalloc-1".into(), ip: "203.0.113.7".into() }
+    }
+
+    #[test]
+    fn a_purchase_is_known_until_the_listing_shows_it() {
+        let mut memory = Memory::default();
+        memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
+        let mut stale = world(&[]);
+        memory.overlay(&mut stale, 299_000);
+        assert_eq!(ids(&stale), ["eipalloc-1"]);
+        let mut fresh = world(&[("eipalloc-1", None)]);
+        memory.overlay(&mut fresh, 299_500);
+        // Once it was shown, its absence means that it is gone, though not yet for sure.
+        let mut gone = world(&[]);
+        memory.overlay(&mut gone, 299_600);
+        assert!(ids(&gone).is_empty());
+        assert_eq!(gone.recent.settling["e1"], 300);
+    }
+
+    #[test]
+    fn a_lost_answer_freezes_the_claim_for_the_settle_time_and_the_timeout() {
+        let mut memory = Memory::default();
+        let failure =
+            Failure { code: "Timeout".into(), message: "no answer".into(), meaning: Meaning::Lost };
+        memory.failed(&"e1".into(), &allocate(), &failure, 1_000, 300);
+        let mut snapshot = world(&[]);
+        memory.overlay(&mut snapshot, 2_000);
+        assert_eq!(snapshot.recent.settling["e1"], 324);
+        assert_eq!(snapshot.recent.backoff["e1"].reason, "Timeout");
+    }
+
+    #[test]
+    fn an_ended_association_stays_ended_and_a_persons_change_is_seen() {
+        let mut memory = Memory::default();
+        let end = Action::Disassociate {
+            address: "eipalloc-1".into(),
+            ip: "203.0.113.7".into(),
+            association: "eipassoc-1".into(),
+            private_ip: "10.0.1.1".into(),
+        };
+        memory.done(&"e1".into(), &end, &Outcome::Done, 0, 300);
+        let mut stale = world(&[("eipalloc-1", Some("eipassoc-1"))]);
+        memory.overlay(&mut stale, 1_000);
+        let address = &stale.addresses.known().unwrap()["eipalloc-1"];
+        assert_eq!(address.association, None);
+        let mut other = world(&[("eipalloc-1", Some("eipassoc-9"))]);
+        memory.overlay(&mut other, 2_000);
+        let address = &other.addresses.known().unwrap()["eipalloc-1"];
+        assert_eq!(address.association.as_deref(), Some("eipassoc-9"));
+    }
+
+    #[test]
+    fn pauses_grow_and_end_and_a_success_forgets_them() {
+        let mut memory = Memory::default();
+        let failure = Failure {
+            code: "RequestLimitExceeded".into(),
+            message: "slow down".into(),
+            meaning: Meaning::Retry,
+        };
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            memory.failed(&"e1".into(), &allocate(), &failure, 0, 300);
+            let mut snapshot = world(&[]);
+            memory.clone().overlay(&mut snapshot, 0);
+            pauses.push(snapshot.recent.backoff["e1"].seconds);
+        }
+        assert!(pauses[0] >= 2 && pauses[0] <= 3, "{pauses:?}");
+        assert!(pauses[..8].is_sorted(), "{pauses:?}");
+        assert!(pauses[9] >= 300 && pauses[9] <= 360, "{pauses:?}");
+        memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
+        let mut snapshot = world(&[]);
+        memory.overlay(&mut snapshot, 0);
+        assert!(snapshot.recent.backoff.is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! Law: a pod says which address it has once the association is in place.
+
+use crate::plan::action::{Action, Reason};
+use crate::plan::claims::{Claim, Seat};
+use crate::plan::planner::Draft;
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
+        let Seat::Pod(target) = &claim.seat else { continue };
+        let Some((id, address)) = claim.addresses.first() else { continue };
+        if address.private_ip != Some(target.ip) {
+            continue;
+        }
+        let pod = target.pod;
+        let said = pod.target.as_ref() == Some(&address.ip)
+            && pod.alpha_target.as_ref() == Some(&address.ip)
+            && pod.allocation.as_ref() == Some(id);
+        if !said {
+            let action = Action::Annotate {
+                pod: target.key.clone(),
+                uid: pod.uid.clone(),
+                address: (*id).clone(),
+                ip: address.ip.clone(),
+            };
+            draft.step(claim, action, Reason::AssociationInPlace);
+        }
+    }
+}

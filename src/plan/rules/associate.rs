@@ -1,0 +1,116 @@
+//! Law: an idle address goes to its claim's pod, on the interface that holds the pod's IP.
+
+use std::collections::BTreeMap;
+
+use crate::plan::action::{Action, Reason, Subject, Wait};
+use crate::plan::claims::{Claim, Seat, Target};
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::{Interface, InterfaceId, Snapshot};
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    for claim in claims {
+        if claim.eip.deleting {
+            continue;
+        }
+        match &claim.seat {
+            Seat::Pod(target) => associate(draft, claim, target),
+            Seat::Nowhere(absence) => {
+                let wait = Wait::Pod { pod: claim.pod_key(), absence: absence.clone() };
+                if draft.wait_of(claim.key).is_none() {
+                    draft.wait(Subject::Eip(claim.key.clone()), wait);
+                }
+            }
+            Seat::Draining(_) | Seat::Unknown => {}
+        }
+    }
+}
+
+/// Whether this claim's pod waits for an address, or for the claim to get one: only then its
+/// interface is looked up.
+pub fn needs_interface<'a>(claim: &'a Claim<'a>) -> Option<&'a Target<'a>> {
+    let Seat::Pod(target) = &claim.seat else { return None };
+    let in_place = claim
+        .addresses
+        .first()
+        .is_some_and(|(_, address)| address.private_ip == Some(target.ip));
+    (!claim.eip.deleting && !in_place).then_some(target)
+}
+
+fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
+    let Some((id, address)) = claim.addresses.first() else { return };
+    if address.association.is_some() || !claim.eip.held {
+        return;
+    }
+    let interface = match find_interface(draft.snapshot, target) {
+        Ok(interface) => interface,
+        Err(Some(wait)) => return draft.wait(Subject::Eip(claim.key.clone()), wait),
+        Err(None) => return,
+    };
+    if let Some(by) = occupant(draft.snapshot, interface, target) {
+        let wait = Wait::TargetOccupied { ip: target.ip, by };
+        return draft.wait(Subject::Eip(claim.key.clone()), wait);
+    }
+    let action = Action::Associate {
+        address: (*id).clone(),
+        ip: address.ip.clone(),
+        interface: interface.clone(),
+        private_ip: target.ip,
+        pod: target.key.clone(),
+        pod_uid: target.pod.uid.clone(),
+    };
+    draft.step(claim, action, Reason::PodIsRunning { pod: target.key.clone() });
+}
+
+/// The interface of the pod's own node that holds its IP. Another node's, or another VPC's, with
+/// the same IP is a stranger.
+fn find_interface<'a>(
+    snapshot: &'a Snapshot,
+    target: &Target<'_>,
+) -> Result<&'a InterfaceId, Option<Wait>> {
+    let (Some(nodes), Some(interfaces)) = (snapshot.nodes.known(), snapshot.interfaces.known())
+    else {
+        return Err(None); // said by the rule on unread parts
+    };
+    let node = target.pod.node.clone().unwrap_or_default();
+    let instance = nodes.get(&node).and_then(|node| node.instance.as_deref());
+    let Some(instance) = instance else { return Err(Some(Wait::NodeUnknown { node })) };
+    interfaces
+        .iter()
+        .find(|(_, interface)| {
+            interface.holds(target.ip) && instance_of(interfaces, interface) == Some(instance)
+        })
+        .map(|(id, _)| id)
+        .ok_or_else(|| {
+            Some(Wait::InterfaceNotFound { pod: target.key.clone(), ip: target.ip, node })
+        })
+}
+
+/// The instance an interface belongs to, a branch interface by way of its trunk.
+fn instance_of<'a>(
+    interfaces: &'a BTreeMap<InterfaceId, Interface>,
+    interface: &'a Interface,
+) -> Option<&'a str> {
+    match &interface.trunk {
+        Some(trunk) => interfaces.get(trunk)?.instance.as_deref(),
+        None => interface.instance.as_deref(),
+    }
+}
+
+/// What is on the target IP already. AssociateAddress would throw it off.
+fn occupant(
+    snapshot: &Snapshot,
+    interface: &InterfaceId,
+    target: &Target<'_>,
+) -> Option<String> {
+    let of_ours = snapshot.addresses.known().into_iter().flatten().find(|(_, address)| {
+        address.interface.as_ref() == Some(interface) && address.private_ip == Some(target.ip)
+    });
+    let seen = || {
+        let interface = snapshot.interfaces.known()?.get(interface)?;
+        let by = interface.occupied.get(&target.ip)?;
+        // Of our own addresses the listing above knows better: this look may lag behind it.
+        let own = snapshot.addresses.known()?.values().any(|address| address.ip == *by);
+        (!own).then(|| by.clone())
+    };
+    of_ours.map(|(id, address)| format!("{} ({id})", address.ip)).or_else(seen)
+}

@@ -1,0 +1,46 @@
+//! Law: a pod bears our annotations only while the address they name is on it and stays there.
+//!
+//! The annotation with the allocation id says that the three are ours: a target that a person
+//! wrote on a pod of theirs is not touched.
+
+use crate::plan::action::{Action, Reason};
+use crate::plan::claims::Claim;
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::{Address, AllocationId, Key, Pod};
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    let snapshot = draft.snapshot;
+    let (Some(pods), Some(addresses), Some(_)) =
+        (snapshot.pods.known(), snapshot.addresses.known(), snapshot.eips.known())
+    else {
+        return;
+    };
+    for (key, pod) in pods {
+        let Some(id) = &pod.allocation else { continue };
+        let claim = claims.iter().find(|claim| claim.addresses.iter().any(|(own, _)| *own == id));
+        if claim.is_some_and(|claim| stays(claim, key, pod, id)) {
+            continue;
+        }
+        let action = Action::Clear { pod: key.clone(), uid: pod.uid.clone() };
+        match claim {
+            Some(claim) => draft.step(claim, action, Reason::AddressLeaves),
+            None => {
+                // Of whom it was is known from the address, if that is still there.
+                let address: Option<&Address> = addresses.get(id);
+                let owner = address.map(|address| key.sibling(&address.name));
+                let uid = address.map(|address| address.eip.clone()).unwrap_or_default();
+                let owner = owner.unwrap_or_else(|| key.clone());
+                draft.step_for(&owner, &uid, action, Reason::AddressLeaves);
+            }
+        }
+    }
+}
+
+fn stays(claim: &Claim<'_>, key: &Key, pod: &Pod, id: &AllocationId) -> bool {
+    let Some(target) = claim.seat.keeps() else { return false };
+    let there = claim
+        .addresses
+        .iter()
+        .any(|(own, address)| *own == id && address.private_ip == Some(target.ip));
+    !claim.eip.deleting && target.key == *key && target.pod.uid == pod.uid && there
+}

@@ -1,0 +1,56 @@
+//! Law: a scheduled pod that asks for an Eip gets one of its name, unless an Eip names it already.
+
+use std::net::IpAddr;
+
+use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
+use crate::plan::claims::{Claim, eligible};
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::{Key, Pod, Uid};
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    if draft.snapshot.eips.known().is_none() {
+        return;
+    }
+    for (key, pod) in draft.snapshot.pods.known().into_iter().flatten() {
+        if !pod.autocreate || !draft.snapshot.settings.in_scope(&key.namespace) {
+            continue;
+        }
+        if let Some(absence) = refusal(draft, pod) {
+            if let Absence::HostNetwork | Absence::Ipv6Only = absence {
+                let wait = Wait::Pod { pod: key.clone(), absence };
+                draft.wait(Subject::Pod(key.clone()), wait);
+            }
+            continue;
+        }
+        create(draft, claims, key, pod);
+    }
+}
+
+/// Why this pod gets none. Its IP need not be there yet: the Eip is made meanwhile.
+fn refusal(draft: &Draft<'_>, pod: &Pod) -> Option<Absence> {
+    match eligible(pod, &draft.snapshot.settings) {
+        Ok(_) | Err(Absence::WithoutIp) => None,
+        Err(absence) => Some(absence),
+    }
+}
+
+fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
+    let serves = |claim: &&Claim<'_>| {
+        let for_this_pod = claim.eip.autocreated_for.as_ref().is_none_or(|uid| *uid == pod.uid);
+        claim.pod_key() == *key && for_this_pod && !claim.eip.deleting
+    };
+    if claims.iter().any(|claim| serves(&claim)) {
+        return;
+    }
+    if let Some(other) = claims.iter().find(|claim| claim.key == key) {
+        let eip = key.clone();
+        let leaves = other.eip.deleting || other.eip.autocreated_for.is_some();
+        let wait =
+            if leaves { Wait::PredecessorLeaves { eip } } else { Wait::NameTaken { eip } };
+        draft.wait(Subject::Pod(key.clone()), wait);
+        return;
+    }
+    debug_assert!(!matches!(pod.ip, Some(IpAddr::V6(_))), "refused above");
+    let action = Action::Create { eip: key.clone(), pod_uid: pod.uid.clone() };
+    draft.step_for(key, &Uid::new(), action, Reason::PodAsksForEip { pod: key.clone() });
+}

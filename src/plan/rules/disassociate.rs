@@ -1,0 +1,65 @@
+//! Law: an address leaves every IP that is not its claim's pod.
+//!
+//! It leaves at once, except a healthy pod that DNS still points at: there the annotations go
+//! first, in the round before, since nobody is exposed meanwhile.
+
+use std::net::IpAddr;
+
+use crate::plan::action::{Absence, Action, Reason};
+use crate::plan::claims::{Claim, Seat, eligible};
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::{Address, AllocationId, Snapshot};
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    for claim in claims {
+        for (id, address) in &claim.addresses {
+            let Some(association) = &address.association else { continue };
+            let Some(reason) = reason_to_leave(claim, address) else { continue };
+            if is_advertised(draft.snapshot, claim, id, address) {
+                continue;
+            }
+            let private_ip = address.private_ip.map(|ip| ip.to_string());
+            let action = Action::Disassociate {
+                address: (*id).clone(),
+                ip: address.ip.clone(),
+                association: association.clone(),
+                private_ip: private_ip.unwrap_or_else(|| "an instance".to_owned()),
+            };
+            draft.step(claim, action, reason);
+        }
+    }
+}
+
+fn reason_to_leave(claim: &Claim<'_>, address: &Address) -> Option<Reason> {
+    if claim.eip.deleting {
+        return Some(Reason::EipDeleted);
+    }
+    let pod = claim.pod_key();
+    match &claim.seat {
+        Seat::Pod(target) | Seat::Draining(target) => {
+            (address.private_ip != Some(target.ip)).then_some(Reason::PodIsElsewhere { pod })
+        }
+        // Between two pods of a name the IP of the next is not known yet; the last one is gone.
+        Seat::Nowhere(Absence::Unscheduled | Absence::WithoutIp) => {
+            Some(Reason::PodCannotCarry { pod, absence: Absence::OtherUid })
+        }
+        Seat::Nowhere(absence) => Some(Reason::PodCannotCarry { pod, absence: absence.clone() }),
+        Seat::Unknown => None,
+    }
+}
+
+/// Whether a pod that could go on carrying the address still bears its annotations.
+fn is_advertised(
+    snapshot: &Snapshot,
+    claim: &Claim<'_>,
+    id: &AllocationId,
+    address: &Address,
+) -> bool {
+    let ip = address.private_ip.map(IpAddr::V4);
+    snapshot.pods.known().into_iter().flatten().any(|(key, pod)| {
+        key.namespace == claim.key.namespace
+            && pod.ip == ip
+            && pod.allocation.as_ref() == Some(id)
+            && matches!(eligible(pod, &snapshot.settings), Ok(_) | Err(Absence::Terminating))
+    })
+}

@@ -1,0 +1,88 @@
+//! Law: the status of an Eip says what is, written when nothing else is left to do for it.
+
+use crate::plan::action::{Action, Reason};
+use crate::plan::claims::{Claim, Seat};
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::Status;
+
+/// Reason of `Ready` when the address is where it should be.
+pub const ASSOCIATED: &str = "Associated";
+/// Reason of `Ready` while nothing is wrong and something is still under way.
+pub const PENDING: &str = "Pending";
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    if draft.snapshot.addresses.known().is_none() {
+        return;
+    }
+    for claim in claims {
+        // Without the pods half of the status would be a guess.
+        let unclear = matches!(claim.seat, Seat::Unknown);
+        // A status in between would be a second write for the same change.
+        let unfinished = draft
+            .steps_of(&claim.eip.uid)
+            .any(|step| !matches!(step.action, Action::Annotate { .. }));
+        let quiet_end = claim.eip.deleting && draft.wait_of(claim.key).is_none();
+        if unclear || unfinished || quiet_end {
+            continue;
+        }
+        let status = status(draft, claim);
+        if status != claim.eip.status {
+            let action = Action::Record {
+                eip: claim.key.clone(),
+                uid: claim.eip.uid.clone(),
+                status: Box::new(status),
+            };
+            draft.step(claim, action, Reason::StatusBehind);
+        }
+    }
+}
+
+fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
+    let old = &claim.eip.status;
+    let mut status = Status { generation: claim.eip.generation, ..Status::default() };
+    match claim.addresses.first() {
+        Some((id, address)) => {
+            status.allocation = Some((*id).clone());
+            status.ip = Some(address.ip.clone());
+            status.association.clone_from(&address.association);
+            status.interface.clone_from(&address.interface);
+            status.private_ip = address.private_ip.map(|ip| ip.to_string());
+        }
+        // What a person's Eip had is kept on record: it says that an address is lost.
+        None if claim.eip.autocreated_for.is_none() => {
+            status.allocation.clone_from(&old.allocation);
+            status.ip.clone_from(&old.ip);
+        }
+        None => {}
+    }
+    let carrier = claim.seat.keeps().filter(|target| {
+        claim.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip))
+    });
+    match carrier {
+        Some(target) => {
+            status.pod = Some(target.key.name.clone());
+            status.ready = true;
+            status.reason = ASSOCIATED.to_owned();
+            let ip = status.ip.as_deref().unwrap_or_default();
+            status.message = format!("{ip} is on pod {} at {}", target.key, target.ip);
+        }
+        None => {
+            status.pod = old.pod.clone().filter(|name| still_annotated(draft, claim, name));
+            match draft.wait_of(claim.key) {
+                Some(wait) => {
+                    wait.code().clone_into(&mut status.reason);
+                    status.message = wait.lasting_text();
+                }
+                None => PENDING.clone_into(&mut status.reason),
+            }
+        }
+    }
+    status
+}
+
+/// The recorded pod is how an unlabelled pod is found again, until its annotations are off.
+fn still_annotated(draft: &Draft<'_>, claim: &Claim<'_>, name: &str) -> bool {
+    let pods = draft.snapshot.pods.known();
+    let pod = pods.and_then(|pods| pods.get(&claim.key.sibling(name)));
+    pod.is_some_and(|pod| pod.allocation.is_some())
+}

@@ -1,0 +1,34 @@
+//! Law: an Eip that the operator made is deleted when its pod no longer asks for it.
+
+use crate::plan::action::{Absence, Action, Reason};
+use crate::plan::claims::Claim;
+use crate::plan::planner::Draft;
+use crate::plan::snapshot::{Pod, Uid};
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    let Some(pods) = draft.snapshot.pods.known() else { return };
+    for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
+        let Some(owner) = &claim.eip.autocreated_for else { continue };
+        let pod = claim.pod_key();
+        let Some(absence) = no_longer_asks(pods.get(&pod), owner) else { continue };
+        let action = Action::Delete {
+            eip: claim.key.clone(),
+            uid: claim.eip.uid.clone(),
+            pod_uid: owner.clone(),
+        };
+        draft.step(claim, action, Reason::PodNoLongerAsks { pod, absence });
+    }
+}
+
+/// Why the pod with this uid, if it is the one found under its name, asks no longer. Also asked
+/// of a fresh read just before the Eip is deleted.
+pub fn no_longer_asks(pod: Option<&Pod>, owner: &Uid) -> Option<Absence> {
+    match pod {
+        None => Some(Absence::Gone),
+        Some(pod) if pod.uid != *owner => Some(Absence::OtherUid),
+        Some(pod) if !pod.managed => Some(Absence::NotManaged),
+        Some(pod) if !pod.autocreate => Some(Absence::NotAutocreate),
+        Some(pod) if pod.phase.is_terminal() => Some(Absence::Finished),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,22 @@
+//! Law: an Eip keeps one address; another that is idle and old enough to be surely seen goes.
+
+use crate::plan::action::{Action, Reason};
+use crate::plan::claims::Claim;
+use crate::plan::planner::Draft;
+
+pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
+        let [(kept, _), surplus @ ..] = claim.addresses.as_slice() else { continue };
+        for (id, address) in surplus {
+            let settled = address.age.is_some_and(|age| age > draft.snapshot.settings.settle);
+            if address.association.is_none() && settled {
+                let action = Action::Release {
+                    address: (*id).clone(),
+                    ip: address.ip.clone(),
+                    eip_uid: claim.eip.uid.clone(),
+                };
+                draft.step(claim, action, Reason::Surplus { kept: (*kept).clone() });
+            }
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! The observed world as one document: what the cluster and AWS hold, and what we remember.
+//!
+//! The same YAML serves the planner, the stories in `plans/` and bug reports. It holds only what
+//! a decision needs. A part that could not be read is [`Part::Unknown`], never empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// `namespace/name` of an Eip or a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Another object of the same namespace.
+    pub fn sibling(&self, name: &str) -> Self {
+        Self::new(self.namespace.clone(), name)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+            {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(format!("key {text:?} is not of the form NAMESPACE/NAME")),
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Uid of a Kubernetes object.
+pub type Uid = String;
+/// `eipalloc-…`, the id of an Elastic IP.
+pub type AllocationId = String;
+/// `eni-…`, the id of a network interface.
+pub type InterfaceId = String;
+
+/// A part of the snapshot: read completely, or not known at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<T> {
+    Known(T),
+    /// Why it could not be read.
+    Unknown(String),
+}
+
+impl<T: Default> Default for Part<T> {
+    fn default() -> Self {
+        Self::Known(T::default())
+    }
+}
+
+impl<T> Part<T> {
+    /// The content, if it was read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(content) => Some(content),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// The same, to change what a call of ours has changed.
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Known(content) => Some(content),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// Why it was not read.
+    pub fn why_unknown(&self) -> Option<&str> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(why) => Some(why),
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Part<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Known(content) => content.serialize(serializer),
+            Self::Unknown(why) => serializer.collect_str(&format_args!("unknown: {why}")),
+        }
+    }
+}
+
+impl<'de, V: Deserialize<'de>, K: Deserialize<'de> + Ord> Deserialize<'de>
+    for Part<BTreeMap<K, V>>
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<K, V>(std::marker::PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> de::Visitor<'de> for Visitor<K, V> {
+            type Value = Part<BTreeMap<K, V>>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping, or the text \"unknown: WHY\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let why = text.strip_prefix("unknown: ").ok_or_else(|| {
+                    E::invalid_value(de::Unexpected::Str(text), &self)
+                })?;
+                Ok(Part::Unknown(why.to_owned()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let content = BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Part::Known(content))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+    }
+}
+
+/// Everything a plan is made from. Equal snapshots give equal plans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    pub cluster: Cluster,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub settings: Settings,
+    /// Absent when it could not be read: unknown is not zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub addresses: Part<BTreeMap<AllocationId, Address>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub eips: Part<BTreeMap<Key, Eip>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pods: Part<BTreeMap<Key, Pod>>,
+    /// The nodes of pods that need an association or are terminating.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub nodes: Part<BTreeMap<String, Node>>,
+    /// The interfaces that may hold the IPs of pods that need an association.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub interfaces: Part<BTreeMap<InterfaceId, Interface>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub recent: Recent,
+}
+
+/// Whose addresses these are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// `CLUSTER_NAME`.
+    pub name: String,
+    /// Uid of the kube-system namespace.
+    pub uid: Uid,
+}
+
+/// What the person who runs the operator has decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The one namespace in scope; all of them when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_host_network: bool,
+    /// `EC2_SETTLE` in seconds: after this long a listing shows every change, by assumption.
+    pub settle: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { namespace: None, allow_host_network: false, settle: 300 }
+    }
+}
+
+impl Settings {
+    /// Whether objects of this namespace are ours to handle.
+    pub fn in_scope(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|only| only == namespace)
+    }
+}
+
+/// The account's limit of Elastic IPs in this Region, and how many are taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    pub limit: u64,
+    pub used: u64,
+}
+
+/// An Elastic IP that bears our cluster's name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// The public address.
+    pub ip: String,
+    /// Uid of the cluster that bought it; absent on one that the older operator bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Uid>,
+    /// Uid, namespace and name of the Eip it was bought for.
+    pub eip: Uid,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Seconds since it was bought, if its tag says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<u64>,
+    /// Where it is, all three or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub association: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<InterfaceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_ip: Option<Ipv4Addr>,
+}
+
+/// An `Eip` object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eip {
+    pub uid: Uid,
+    /// `spec.podName`; empty when the object could not be decoded.
+    pub pod: String,
+    /// creationTimestamp, RFC 3339 in UTC, so that text order is time order.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub created: String,
+    /// Made by the operator for the pod with this uid, its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autocreated_for: Option<Uid>,
+    /// It has our finalizer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub held: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deleting: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub generation: i64,
+    /// resourceVersion, the precondition of our writes; no decision reads it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub status: Status,
+}
+
+/// What the status of an Eip says. Output: at most a hint for its own claim.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Status {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<AllocationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub association: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<InterfaceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_ip: Option<String>,
+    /// Name of the pod that carries the address (`resourceId`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Condition `Ready`: its status, reason and message.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ready: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "is_default")]
+    pub generation: i64,
+}
+
+/// A pod that is labelled, or that an Eip's status says carries its address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pod {
+    pub uid: Uid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Its IPv4 address, or an IPv6 one when it has no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    #[serde(default)]
+    pub phase: Phase,
+    /// Label `manage=true`.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub managed: bool,
+    /// Label `autocreate_eip=true`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub autocreate: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub host_network: bool,
+    /// deletionGracePeriodSeconds of a pod that is being deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminating: Option<u64>,
+    /// Condition `PodReadyToStartContainers` has become false: its IP may soon be another's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sandbox_down: bool,
+    /// The two annotations external-dns reads, and ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<AllocationId>,
+    /// Finalizers that the older operator left.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub legacy_finalizers: BTreeSet<String>,
+}
+
+/// `status.phase` of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    Pending,
+    #[default]
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+impl Phase {
+    /// Its containers have ended for good, so its IP may be given away although it still shows it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// A node, as far as it says where its pods are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The EC2 instance in `spec.providerID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Condition `Ready` is not true: its kubelet does not end pods now.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub not_ready: bool,
+}
+
+/// A network interface in the cluster's VPC.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// The instance it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// For a branch interface (security groups for pods): the trunk it hangs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<InterfaceId>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ips: BTreeSet<Ipv4Addr>,
+    /// Delegated prefixes, `10.0.3.16/28`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub prefixes: BTreeSet<String>,
+    /// Private IPs that carry a public one already, and which.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub occupied: BTreeMap<Ipv4Addr, String>,
+}
+
+impl Interface {
+    /// Whether packets for this IP arrive here.
+    pub fn holds(&self, ip: Ipv4Addr) -> bool {
+        self.ips.contains(&ip) || self.prefixes.iter().any(|prefix| prefix_holds(prefix, ip))
+    }
+}
+
+fn prefix_holds(prefix: &str, ip: Ipv4Addr) -> bool {
+    let Some((base, length)) = prefix.split_once('/') else { return false };
+    let (Ok(base), Ok(length)) = (base.parse::<Ipv4Addr>(), length.parse::<u32>()) else {
+        return false;
+    };
+    let Some(host_bits) = 32_u32.checked_sub(length) else { return false };
+    let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+    u32::from(base) & mask == u32::from(ip) & mask
+}
+
+/// What the running process remembers. All times are seconds, as of the observation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recent {
+    /// By Eip uid: for how long an address of it may still be on its way, unseen. Zero: surely
+    /// none. An Eip that is held and not listed here was held by an earlier process, which may
+    /// have bought just before it ended.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settling: BTreeMap<Uid, u64>,
+    /// By pod uid: since when it has been seen terminating.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub terminating: BTreeMap<Uid, u64>,
+    /// By Eip uid: a step failed, and is not tried again for so long.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub backoff: BTreeMap<Uid, Pause>,
+    /// By verb of an action (`allocate`): a call failed for a reason that concerns all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stopped: BTreeMap<String, Pause>,
+}
+
+/// Something is not tried for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Seconds from now.
+    pub seconds: u64,
+    /// The error code, or one word.
+    pub reason: String,
+    /// The whole error.
+    pub message: String,
+}
+
+impl Snapshot {
+    /// Reads the YAML document. Errors name the line and what was expected there.
+    pub fn from_yaml(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The canonical YAML: sorted keys, defaults left out.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_holds_its_sixteen_addresses() {
+        let interface =
+            Interface { prefixes: ["10.0.3.16/28".to_owned()].into(), ..Interface::default() };
+        let held = (0..=255).filter(|last| interface.holds(Ipv4Addr::new(10, 0, 3, *last)));
+        assert_eq!(held.collect::<Vec<_>>(), (16..32).collect::<Vec<u8>>());
+        for wrong in ["10.0.3.16", "10.0.3.16/33", "x/28", "10.0.3.16/-1"] {
+            let interface =
+                Interface { prefixes: [wrong.to_owned()].into(), ..Interface::default() };
+            assert!(!interface.holds(Ipv4Addr::new(10, 0, 3, 16)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_part_survives_the_document() {
+        let text = "cluster: {name: demo, uid: c1}\npods: 'unknown: pods is forbidden'\n";
+        let snapshot = Snapshot::from_yaml(text).unwrap();
+        assert_eq!(snapshot.pods.why_unknown(), Some("pods is forbidden"));
+        assert_eq!(Snapshot::from_yaml(&snapshot.to_yaml()).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn a_wrong_document_names_the_line_and_the_field() {
+        let text = "cluster: {name: demo, uid: c1}\npodz: {}\n";
+        let error = Snapshot::from_yaml(text).unwrap_err();
+        assert!(error.contains("podz") && error.contains('2'), "{error}");
+        let text = "cluster: {name: demo, uid: c1}\neips:\n  web: {uid: e1, pod: web-0}\n";
+        let error = Snapshot::from_yaml(text).unwrap_err();
+        assert!(error.contains("NAMESPACE/NAME") && error.contains("\"web\""), "{error}");
+    }
+}

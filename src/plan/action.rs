@@ -111,7 +111,7 @@ pub enum Reason {
     IntentBeforePurchase,
     NoAddressForEip,
     PodIsRunning { pod: Key },
-    PodIsElsewhere { pod: Key },
+    PodIsElsewhere { pod: Key, ip: Ipv4Addr },
     PodCannotCarry { pod: Key, absence: Absence },
     AssociationInPlace,
     AddressLeaves,
@@ -154,10 +154,10 @@ impl fmt::Display for Reason {
             }
             Self::NoAddressForEip => f.write_str("no address carries this Eip's uid"),
             Self::PodIsRunning { pod } => write!(f, "pod {pod} is there"),
-            Self::PodIsElsewhere { pod } => write!(f, "pod {pod} has another IP"),
+            Self::PodIsElsewhere { pod, ip } => write!(f, "pod {pod} is at {ip}"),
             Self::PodCannotCarry { pod, absence } => write!(f, "pod {pod} {absence}"),
             Self::AssociationInPlace => f.write_str("the association is in place"),
-            Self::AddressLeaves => f.write_str("the address it names is not on this pod, or leaves it"),
+            Self::AddressLeaves => f.write_str("its address leaves it, or was never there"),
             Self::EipDeleted => f.write_str("the Eip is being deleted"),
             Self::NothingLeft => f.write_str("no address carries this Eip's uid any more"),
             Self::Surplus { kept } => write!(f, "the Eip has {kept} already"),
@@ -207,7 +207,9 @@ impl Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("does not exist"),
+            Self::Gone => {
+                f.write_str("does not exist, or is not labelled eip.materialize.cloud/manage=true")
+            }
             Self::NotManaged => f.write_str("is not labelled eip.materialize.cloud/manage=true"),
             Self::NotAutocreate => {
                 f.write_str("is not labelled eip.materialize.cloud/autocreate_eip=true")
@@ -256,22 +258,62 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wait {
     /// A part of the snapshot could not be read.
-    Unread { part: &'static str, why: String },
+    Unread {
+        part: &'static str,
+        why: String,
+    },
     /// The pod cannot carry an address now.
-    Pod { pod: Key, absence: Absence },
+    Pod {
+        pod: Key,
+        absence: Absence,
+    },
     /// An address may be on its way, bought by a call whose answer was not seen.
-    MaybeAllocated { seconds: u64 },
-    AddressLost { address: AllocationId },
-    QuotaReached { limit: u64, used: u64 },
-    NodeUnknown { node: String },
-    InterfaceNotFound { pod: Key, ip: Ipv4Addr, node: String },
-    TargetOccupied { ip: Ipv4Addr, by: String },
-    PausedAfterError { seconds: u64, reason: String, message: String },
-    NameTaken { eip: Key },
-    PredecessorLeaves { eip: Key },
+    MaybeAllocated {
+        seconds: u64,
+    },
+    AddressLost {
+        address: AllocationId,
+    },
+    QuotaReached {
+        limit: u64,
+    },
+    NodeUnknown {
+        node: String,
+    },
+    InterfaceNotFound {
+        pod: Key,
+        ip: Ipv4Addr,
+        node: String,
+    },
+    /// An address that is not ours, or not ours to move, is on the pod's IP.
+    TargetOccupied {
+        ip: Ipv4Addr,
+        by: String,
+    },
+    /// Another address of ours is on the pod's IP, and leaves it first.
+    TargetLeaving {
+        ip: Ipv4Addr,
+        by: String,
+    },
+    PausedAfterError {
+        seconds: u64,
+        reason: String,
+        message: String,
+    },
+    NameTaken {
+        eip: Key,
+    },
+    PredecessorLeaves {
+        eip: Key,
+    },
     /// An address of ours whose Eip does not exist.
-    Orphan { ip: String, eip: Key },
-    InvalidPodName { pod: String },
+    Orphan {
+        ip: String,
+        eip: Key,
+    },
+    InvalidPodName {
+        pod: String,
+    },
 }
 
 impl Wait {
@@ -286,6 +328,7 @@ impl Wait {
             Self::NodeUnknown { .. } => "NodeUnknown",
             Self::InterfaceNotFound { .. } => "WaitingForENI",
             Self::TargetOccupied { .. } => "TargetOccupied",
+            Self::TargetLeaving { .. } => "TargetLeaving",
             Self::PausedAfterError { reason, .. } => reason,
             Self::NameTaken { .. } => "NameTaken",
             Self::PredecessorLeaves { .. } => "PredecessorLeaves",
@@ -324,9 +367,10 @@ impl fmt::Display for Wait {
                 "its address {address} is gone from AWS and is not replaced by another; delete \
                  the Eip and make it again for a new address"
             ),
-            Self::QuotaReached { limit, used } => {
-                write!(f, "{used} of {limit} Elastic IPs of this account and Region are in use")
-            }
+            Self::QuotaReached { limit } => write!(
+                f,
+                "all {limit} Elastic IPs that this account may have in this Region are taken"
+            ),
             Self::NodeUnknown { node } => {
                 write!(f, "node {node} has no provider id that names an EC2 instance")
             }
@@ -336,6 +380,7 @@ impl fmt::Display for Wait {
             Self::TargetOccupied { ip, by } => {
                 write!(f, "{ip} carries {by}, which is not taken off")
             }
+            Self::TargetLeaving { ip, by } => write!(f, "{by} leaves {ip} first"),
             Self::PausedAfterError { seconds, message, .. } => {
                 write!(f, "{message}; tried again in {seconds} s")
             }

@@ -101,9 +101,8 @@ fn addresses_by_eip(snapshot: &Snapshot) -> AddressesByEip<'_> {
     let mut found = AddressesByEip::new();
     for (id, address) in snapshot.addresses.known().into_iter().flatten() {
         let same_cluster = address.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid);
-        let same_namespace = uids
-            .get(address.eip.as_str())
-            .is_some_and(|eip| eip.namespace == address.namespace);
+        let same_namespace =
+            uids.get(address.eip.as_str()).is_some_and(|eip| eip.namespace == address.namespace);
         if same_cluster && same_namespace {
             found.entry(&address.eip).or_default().push((id, address));
         }
@@ -140,9 +139,11 @@ fn served_pods<'a>(
             continue;
         }
         let ip = pod.and_then(|pod| pod.ip);
-        let holds = addresses.get(eip.uid.as_str()).into_iter().flatten().any(|(_, address)| {
-            ip.is_some() && address.private_ip.map(IpAddr::V4) == ip
-        });
+        let holds = addresses
+            .get(eip.uid.as_str())
+            .into_iter()
+            .flatten()
+            .any(|(_, address)| ip.is_some() && address.private_ip.map(IpAddr::V4) == ip);
         let rank = (!holds, eip.created.as_str(), eip.uid.as_str());
         match served.get(&pod_key) {
             Some((best, _)) if *best <= rank => {}

@@ -126,7 +126,9 @@ impl Execution {
                 Ok(()) => self.perform(),
                 Err(why) => Next::End(End::Changed(why)),
             },
-            (_, answer) => Next::End(End::Changed(format!("an answer nobody asked for: {answer:?}"))),
+            (_, answer) => {
+                Next::End(End::Changed(format!("an answer nobody asked for: {answer:?}")))
+            }
         }
     }
 

@@ -71,11 +71,13 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
             let found = snapshot.eips.known().and_then(|eips| eips.get(eip));
             let intends = found.is_some_and(|eip| eip.uid == *uid && eip.held && !eip.deleting);
             need(intends, || format!("eip {eip} does not hold the intent to own an address"))?;
-            let none = snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            let none =
+                snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
             need(none, || format!("eip {eip} has an address, or nobody knows"))
         }
         Action::LetGo { eip, uid } => {
-            let none = snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            let none =
+                snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
             need(none, || format!("eip {eip} still has an address, or nobody knows"))
         }
         Action::Delete { eip, .. } => {

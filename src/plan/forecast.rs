@@ -19,9 +19,17 @@ pub enum Outcome {
     /// It was done, and there is nothing to learn from it.
     Done,
     /// An Eip was written: its uid and its resourceVersion now.
-    Eip { uid: String, version: String },
-    Allocated { address: AllocationId, ip: String },
-    Associated { association: String },
+    Eip {
+        uid: String,
+        version: String,
+    },
+    Allocated {
+        address: AllocationId,
+        ip: String,
+    },
+    Associated {
+        association: String,
+    },
 }
 
 impl Outcome {
@@ -88,12 +96,17 @@ pub fn forecast(snapshot: &Snapshot) -> Forecast {
 /// unknown stay so.
 pub fn apply(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
     match action {
-        Action::Create { .. } | Action::Delete { .. } | Action::Hold { .. }
-        | Action::LetGo { .. } | Action::Record { .. } => apply_to_eip(snapshot, action, outcome),
+        Action::Create { .. }
+        | Action::Delete { .. }
+        | Action::Hold { .. }
+        | Action::LetGo { .. }
+        | Action::Record { .. } => apply_to_eip(snapshot, action, outcome),
         Action::Annotate { .. } | Action::Clear { .. } | Action::Unblock { .. } => {
             apply_to_pod(snapshot, action);
         }
-        Action::Allocate { .. } | Action::Release { .. } | Action::Associate { .. }
+        Action::Allocate { .. }
+        | Action::Release { .. }
+        | Action::Associate { .. }
         | Action::Disassociate { .. } => apply_to_address(snapshot, action, outcome),
     }
 }

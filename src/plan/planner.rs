@@ -19,7 +19,7 @@
 use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
 use super::claims::{Claim, claims};
 use super::rules;
-use super::snapshot::{Key, Snapshot, Uid};
+use super::snapshot::{AllocationId, Key, Snapshot, Uid};
 
 /// The next safe steps for this snapshot, and what is held back. Pure: equal snapshots give equal
 /// plans.
@@ -102,6 +102,12 @@ impl<'a> Draft<'a> {
     /// Steps planned so far for the Eip with this uid.
     pub fn steps_of(&self, uid: &Uid) -> impl Iterator<Item = &Step> {
         self.plan.steps.iter().filter(move |step| step.uid == *uid)
+    }
+
+    /// Whether an association of this address ends in this round.
+    pub fn ends(&self, id: &AllocationId) -> bool {
+        let ends = |step: &Step| matches!(&step.action, Action::Disassociate { address, .. } if address == id);
+        self.plan.steps.iter().any(ends)
     }
 
     /// Ending exposure and telling people never wait for an earlier failure.

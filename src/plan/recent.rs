@@ -157,9 +157,14 @@ impl Memory {
         for effect in &self.effects {
             match &effect.action {
                 // Those are of Kubernetes, whose lists are consistent.
-                Action::Create { .. } | Action::Delete { .. } | Action::Hold { .. }
-                | Action::LetGo { .. } | Action::Record { .. } | Action::Annotate { .. }
-                | Action::Clear { .. } | Action::Unblock { .. } => {}
+                Action::Create { .. }
+                | Action::Delete { .. }
+                | Action::Hold { .. }
+                | Action::LetGo { .. }
+                | Action::Record { .. }
+                | Action::Annotate { .. }
+                | Action::Clear { .. }
+                | Action::Unblock { .. } => {}
                 Action::Release { address, .. } => {
                     if let Some(addresses) = snapshot.addresses.known_mut() {
                         addresses.remove(address);
@@ -192,11 +197,8 @@ impl Memory {
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
         let Some(pods) = snapshot.pods.known() else { return };
-        let ending: BTreeSet<&Uid> = pods
-            .values()
-            .filter(|pod| pod.terminating.is_some())
-            .map(|pod| &pod.uid)
-            .collect();
+        let ending: BTreeSet<&Uid> =
+            pods.values().filter(|pod| pod.terminating.is_some()).map(|pod| &pod.uid).collect();
         self.terminating.retain(|uid, _| ending.contains(uid));
         for uid in ending {
             self.terminating.entry(uid.clone()).or_insert(now);

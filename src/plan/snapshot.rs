@@ -131,9 +131,9 @@ impl<'de, V: Deserialize<'de>, K: Deserialize<'de> + Ord> Deserialize<'de>
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                let why = text.strip_prefix("unknown: ").ok_or_else(|| {
-                    E::invalid_value(de::Unexpected::Str(text), &self)
-                })?;
+                let why = text
+                    .strip_prefix("unknown: ")
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
                 Ok(Part::Unknown(why.to_owned()))
             }
 

@@ -20,9 +20,10 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
     let heads: Vec<String> = plan.steps.iter().map(step_head).collect();
     let widths = heads.iter().map(|head| head.chars().count());
     let column = widths.filter(|width| *width <= REASON_COLUMN).max().unwrap_or(0);
-    let steps = heads.iter().zip(&plan.steps).map(|(head, step)| {
-        escaped(&format!("{head:column$}   because {}", step.reason))
-    });
+    let steps = heads
+        .iter()
+        .zip(&plan.steps)
+        .map(|(head, step)| escaped(&format!("{head:column$}   because {}", step.reason)));
     let notes = plan.notes.iter().map(note_line);
     let lines: Vec<String> = steps.chain(notes).collect();
     if lines.is_empty() { vec![NOTHING.to_owned()] } else { lines }

@@ -142,7 +142,7 @@ def run_command(command, environment, watch=lambda: None, output=None, signal_fo
             pause(1)
         except Stopped as stopped:
             if not stopped.by_terminal:
-                process.send_signal(signal_for(stopped.signal))
+                pass_on(signal_for(stopped.signal), process)
             deadline = deadline or time.monotonic() + COMMAND_STOP_LIMIT
         if deadline and time.monotonic() > deadline:
             say(f"\"{command[0]}\" did not stop within {COMMAND_STOP_LIMIT} s of the signal and is killed")
@@ -153,16 +153,36 @@ def run_command(command, environment, watch=lambda: None, output=None, signal_fo
     return 128 - process.returncode if process.returncode < 0 else process.returncode
 
 
-def orphans():
-    """The pids of the orphans we took over, read from /proc; those that have ended are collected."""
-    found = []
+def pass_on(number, process):
+    """A SIGINT goes to all descendants, as from a terminal: a shell alone would wait for its child before it heeds it."""
+    targets = {process.pid}
+    table = process_table() if number == signal.SIGINT else {}
+    while more := {pid for pid, (parent, _) in table.items() if parent in targets} - targets:
+        targets |= more
+    for pid in targets:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass  # It has just ended.
+
+
+def process_table():
+    """Parent and state of every process, by pid."""
+    table = {}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
-        pid = int(folder.name)
-        if int(parent) != os.getpid() or pid in ours:
+        table[int(folder.name)] = int(parent), state
+    return table
+
+
+def orphans():
+    """The pids of the orphans we took over; those that have ended are collected."""
+    found = []
+    for pid, (parent, state) in process_table().items():
+        if parent != os.getpid() or pid in ours:
             continue
         if state == "Z":
             os.waitpid(pid, os.WNOHANG)

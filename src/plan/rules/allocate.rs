@@ -25,7 +25,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             continue;
         }
         if let (Some(0), Some(quota)) = (left, &quota) {
-            let wait = Wait::QuotaReached { limit: quota.limit, used: quota.used };
+            let wait = Wait::QuotaReached { limit: quota.limit };
             draft.wait(Subject::Eip(claim.key.clone()), wait);
             continue;
         }
@@ -47,10 +47,8 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
     if let Seat::Nowhere(absence) = &claim.seat {
         // A person's Eip has its address before its pod exists. One that was made for a pod, or
         // that names a pod which can never carry it, costs nothing until that changes.
-        let never = matches!(
-            absence,
-            Absence::HostNetwork | Absence::Ipv6Only | Absence::ClaimedBy { .. }
-        );
+        let never =
+            matches!(absence, Absence::HostNetwork | Absence::Ipv6Only | Absence::ClaimedBy { .. });
         if never || eip.autocreated_for.is_some() {
             return Some(Wait::Pod { pod: claim.pod_key(), absence: absence.clone() });
         }

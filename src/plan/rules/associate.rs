@@ -29,10 +29,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 /// interface is looked up.
 pub fn needs_interface<'a>(claim: &'a Claim<'a>) -> Option<&'a Target<'a>> {
     let Seat::Pod(target) = &claim.seat else { return None };
-    let in_place = claim
-        .addresses
-        .first()
-        .is_some_and(|(_, address)| address.private_ip == Some(target.ip));
+    let in_place =
+        claim.addresses.first().is_some_and(|(_, address)| address.private_ip == Some(target.ip));
     (!claim.eip.deleting && !in_place).then_some(target)
 }
 
@@ -46,8 +44,7 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
         Err(Some(wait)) => return draft.wait(Subject::Eip(claim.key.clone()), wait),
         Err(None) => return,
     };
-    if let Some(by) = occupant(draft.snapshot, interface, target) {
-        let wait = Wait::TargetOccupied { ip: target.ip, by };
+    if let Some(wait) = occupant(draft, interface, target) {
         return draft.wait(Subject::Eip(claim.key.clone()), wait);
     }
     let action = Action::Associate {
@@ -97,11 +94,8 @@ fn instance_of<'a>(
 }
 
 /// What is on the target IP already. AssociateAddress would throw it off.
-fn occupant(
-    snapshot: &Snapshot,
-    interface: &InterfaceId,
-    target: &Target<'_>,
-) -> Option<String> {
+fn occupant(draft: &Draft<'_>, interface: &InterfaceId, target: &Target<'_>) -> Option<Wait> {
+    let (snapshot, ip) = (draft.snapshot, target.ip);
     let of_ours = snapshot.addresses.known().into_iter().flatten().find(|(_, address)| {
         address.interface.as_ref() == Some(interface) && address.private_ip == Some(target.ip)
     });
@@ -112,5 +106,10 @@ fn occupant(
         let own = snapshot.addresses.known()?.values().any(|address| address.ip == *by);
         (!own).then(|| by.clone())
     };
-    of_ours.map(|(id, address)| format!("{} ({id})", address.ip)).or_else(seen)
+    let Some((id, address)) = of_ours else {
+        return seen().map(|by| Wait::TargetOccupied { ip, by });
+    };
+    let by = format!("{} ({id})", address.ip);
+    let leaves = draft.ends(id);
+    Some(if leaves { Wait::TargetLeaving { ip, by } } else { Wait::TargetOccupied { ip, by } })
 }

@@ -45,8 +45,7 @@ fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
     if let Some(other) = claims.iter().find(|claim| claim.key == key) {
         let eip = key.clone();
         let leaves = other.eip.deleting || other.eip.autocreated_for.is_some();
-        let wait =
-            if leaves { Wait::PredecessorLeaves { eip } } else { Wait::NameTaken { eip } };
+        let wait = if leaves { Wait::PredecessorLeaves { eip } } else { Wait::NameTaken { eip } };
         draft.wait(Subject::Pod(key.clone()), wait);
         return;
     }

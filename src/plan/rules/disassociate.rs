@@ -37,7 +37,8 @@ fn reason_to_leave(claim: &Claim<'_>, address: &Address) -> Option<Reason> {
     let pod = claim.pod_key();
     match &claim.seat {
         Seat::Pod(target) | Seat::Draining(target) => {
-            (address.private_ip != Some(target.ip)).then_some(Reason::PodIsElsewhere { pod })
+            let ip = target.ip;
+            (address.private_ip != Some(ip)).then_some(Reason::PodIsElsewhere { pod, ip })
         }
         // Between two pods of a name the IP of the next is not known yet; the last one is gone.
         Seat::Nowhere(Absence::Unscheduled | Absence::WithoutIp) => {
@@ -60,6 +61,6 @@ fn is_advertised(
         key.namespace == claim.key.namespace
             && pod.ip == ip
             && pod.allocation.as_ref() == Some(id)
-            && matches!(eligible(pod, &snapshot.settings), Ok(_) | Err(Absence::Terminating))
+            && eligible(pod, &snapshot.settings).is_ok()
     })
 }

@@ -1,6 +1,6 @@
 //! Law: the status of an Eip says what is, written when nothing else is left to do for it.
 
-use crate::plan::action::{Action, Reason};
+use crate::plan::action::{Action, Reason, Wait};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::Status;
@@ -21,8 +21,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         let unfinished = draft
             .steps_of(&claim.eip.uid)
             .any(|step| !matches!(step.action, Action::Annotate { .. }));
+        let passing = matches!(draft.wait_of(claim.key), Some(Wait::TargetLeaving { .. }));
         let quiet_end = claim.eip.deleting && draft.wait_of(claim.key).is_none();
-        if unclear || unfinished || quiet_end {
+        if unclear || unfinished || passing || quiet_end {
             continue;
         }
         let status = status(draft, claim);

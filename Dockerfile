@@ -3,7 +3,7 @@
 #   docker buildx build --platform linux/amd64,linux/arm64 --push -t REGISTRY/eip-operator:0.1.0 .
 #
 # Each platform is compiled natively, on a builder of its own kind (`docker buildx create --append` adds
-# one); nothing here cross-compiles. A cold build takes about ten minutes and 8 GB of memory.
+# one); nothing here cross-compiles. A cold build on two cores takes 10 to 25 minutes and 8 GB.
 # For a build that others can repeat, give both bases by digest and the commit's time:
 #
 #   --build-arg RUST=rust:1.95-bookworm@sha256:… --build-arg BASE=gcr.io/distroless/cc-debian12:nonroot@sha256:…

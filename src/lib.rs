@@ -1,1 +1,58 @@
+//! The front page of eip-operator, which gives Kubernetes pods AWS Elastic IPs.
+//!
+//! ```text
+//!         interval ─┐                        ┌──────────── one cycle, never two at once ─────────────┐
+//!  watch: Eip, pod ─┼─► mailbox (coalesces) ─►│ observe → overlay → forecast → log ─► dry run? stop  │
+//!    own progress  ─┘   debounce, watchdog    │                                └─► act, in rounds:   │
+//!                                             │              plan → confirm → perform → absorb ⟲     │
+//!                                             └── report: status, what waits, next wake-up ──────────┘
+//! ```
+//!
+//! Two halves. [`plan`] decides and is pure: a value goes in, a value comes out. `live` does, and
+//! holds everything that touches the world; it is behind the Cargo feature of that name, so the
+//! compiler guards the border: `cargo test --no-default-features` builds the whole brain without
+//! kube, tokio or the AWS SDK.
+//!
+//! # Where to look
+//!
+//! | Question                                            | File                                     |
+//! |-----------------------------------------------------|------------------------------------------|
+//! | What can the operator see?                          | [`plan::snapshot`]                       |
+//! | What can it change, why, and what does it wait for? | [`plan::action`]                         |
+//! | In which order are the rules asked?                 | [`plan::planner`]                        |
+//! | Which pod may carry an address, and where is it?    | [`plan::claims`]                         |
+//! | When does an address leave a pod?                   | [`plan::rules`], `disassociate`          |
+//! | When is an address bought, bound, given back?       | [`plan::rules`], `allocate`, `associate`, `release` |
+//! | When is an Eip made for a pod, and deleted?         | [`plan::rules`], `create`, `retire`      |
+//! | What do annotations and status say, and when?       | [`plan::rules`], `annotate`, `clear`, `record` |
+//! | Where does a plan lead?                             | [`plan::forecast`]                       |
+//! | Which fresh reads confirm a step?                   | [`plan::execution`]                      |
+//! | What is remembered between looks?                   | [`plan::recent`]                         |
+//! | What does an error of AWS mean?                     | [`plan::meaning`]                        |
+//! | What must no plan contain?                          | [`plan::faults`]                         |
+//! | How is a plan printed?                              | [`plan::text`]                           |
+//! | What runs a cycle?                                  | `live::operator`                         |
+//! | What starts a cycle?                                | `live::wake`, `live::watch`              |
+//! | In which order is the world read?                   | `live::observe`                          |
+//! | What calls are made, and how are they limited?      | `live::perform`, `live::ec2`, `live::kubernetes`, `live::limiter` |
+//! | What may be configured?                             | `live::config`                           |
+//!
+//! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.
+//!
+//! # What is absent
+//!
+//! - In [`plan`] there is no `async`, no I/O, no clock, no environment, no randomness, no hash
+//!   map and no logging. It never fails: what it cannot do it notes. Times are seconds in the
+//!   snapshot.
+//! - Nothing is decided while a step is carried out. A fresh read can only stop a step.
+//! - No decision reads what a watch saw. Watches wake, consistent lists inform.
+//! - No part that could not be read is taken for empty.
+//! - No address is re-associated in one call: a move is a disassociation, named by the id of the
+//!   association, and then an association.
+//! - No purchase is repeated before the last one would have shown.
+//! - There is no second way to change anything: what the operator can do is one enum,
+//!   [`plan::action::Action`], and one function performs it. A dry run is one `if` before that.
+
+#[cfg(feature = "live")]
+pub mod live;
 pub mod plan;

@@ -1,1 +1,40 @@
-fn main() {}
+//! The command line of the operator.
+
+use std::process::ExitCode;
+
+use eip_operator::live::config::{self, Cli, Command, Config};
+use eip_operator::live::{crd, serve, telemetry};
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to say when even stderr is closed.
+            let _ = error.print();
+            return ExitCode::from(config::exit_code(&error));
+        }
+    };
+    match act(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(cli: &Cli) -> anyhow::Result<()> {
+    match cli.chosen() {
+        Command::Crd => print!("{}", crd::crd_yaml()?),
+        Command::Run => run(&Config::check(&cli.settings)?)?,
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn run(config: &Config) -> anyhow::Result<()> {
+    let telemetry = telemetry::init(config)?;
+    let result = serve::run(config).await;
+    telemetry.shutdown().await;
+    result
+}

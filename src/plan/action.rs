@@ -318,8 +318,8 @@ pub enum Wait {
 
 impl Wait {
     /// A stable word; also the reason of the condition `Ready`.
-    pub fn code(&self) -> &str {
-        match self {
+    pub fn code(&self) -> String {
+        let word = match self {
             Self::Unread { .. } => "Unread",
             Self::Pod { absence, .. } => absence.code(),
             Self::MaybeAllocated { .. } => "MaybeAllocated",
@@ -329,12 +329,14 @@ impl Wait {
             Self::InterfaceNotFound { .. } => "WaitingForENI",
             Self::TargetOccupied { .. } => "TargetOccupied",
             Self::TargetLeaving { .. } => "TargetLeaving",
-            Self::PausedAfterError { reason, .. } => reason,
+            Self::PausedAfterError { reason, .. } => reason.as_str(),
             Self::NameTaken { .. } => "NameTaken",
             Self::PredecessorLeaves { .. } => "PredecessorLeaves",
             Self::Orphan { .. } => "Orphan",
             Self::InvalidPodName { .. } => "InvalidPodName",
-        }
+        };
+        // EC2's codes have dots, which the reason of a condition may not have.
+        word.chars().filter(char::is_ascii_alphanumeric).collect()
     }
 
     /// The text without what changes from look to look, so that a status that repeats it and a

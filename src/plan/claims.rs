@@ -25,6 +25,14 @@ impl Claim<'_> {
     pub fn pod_key(&self) -> Key {
         self.key.sibling(&self.eip.pod)
     }
+
+    /// The target whose interface must be found: an association is due there now, or will be once
+    /// there is an address.
+    pub fn needs_interface(&self) -> Option<&Target<'_>> {
+        let Seat::Pod(target) = &self.seat else { return None };
+        let in_place = self.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip));
+        (!self.eip.deleting && !in_place).then_some(target)
+    }
 }
 
 /// Where the address of a claim belongs.

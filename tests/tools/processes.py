@@ -96,10 +96,14 @@ class Component:
     def __init__(self, name, arguments, data, environment, output=None):
         self.name, self.log, self.reported = name, data / f"{name}.log", False
         with open(self.log, "wb") as log:
-            # In a session of its own, so that a Ctrl-C reaches it through us, in order.
-            self.process = subprocess.Popen(
-                [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=output or log, stderr=log,
-                cwd=data, env=environment, start_new_session=True, preexec_fn=before_exec(signal.SIGKILL))
+            try:
+                # In a session of its own, so that a Ctrl-C reaches it through us, in order.
+                self.process = subprocess.Popen(
+                    [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=output or log,
+                    stderr=log, cwd=data, env=environment, start_new_session=True,
+                    preexec_fn=before_exec(signal.SIGKILL))
+            except OSError as error:
+                raise Failed(f"cannot start {name}: {arguments[0]}: {(error.strerror or str(error)).lower()}") from error
         ours.add(self.process.pid)
         started.append(self)
 
@@ -125,7 +129,7 @@ def report_dead(components):
         if component.process.poll() is not None and not component.reported:
             component.reported = True
             say(f"{component.name} {ending(component.process.returncode)} while the command ran; its last lines:")
-            show_tail(component.log)
+            show_tail(component.log, 5)
 
 
 def run_command(command, environment, watch=lambda: None, output=None, signal_for=lambda number: number):
@@ -155,10 +159,10 @@ def run_command(command, environment, watch=lambda: None, output=None, signal_fo
 
 def pass_on(number, process):
     """A SIGINT goes to all descendants, as from a terminal: a shell alone would wait for its child before it heeds it."""
-    targets = {process.pid}
+    targets = [process.pid]
     table = process_table() if number == signal.SIGINT else {}
-    while more := {pid for pid, (parent, _) in table.items() if parent in targets} - targets:
-        targets |= more
+    for target in targets:  # grows while it is walked: parents come before their children
+        targets += [pid for pid, (parent, _) in table.items() if parent == target]
     for pid in targets:
         try:
             os.kill(pid, number)

@@ -25,15 +25,6 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     }
 }
 
-/// Whether this claim's pod waits for an address, or for the claim to get one: only then its
-/// interface is looked up.
-pub fn needs_interface<'a>(claim: &'a Claim<'a>) -> Option<&'a Target<'a>> {
-    let Seat::Pod(target) = &claim.seat else { return None };
-    let in_place =
-        claim.addresses.first().is_some_and(|(_, address)| address.private_ip == Some(target.ip));
-    (!claim.eip.deleting && !in_place).then_some(target)
-}
-
 fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
     let Some((id, address)) = claim.addresses.first() else { return };
     if address.association.is_some() || !claim.eip.held {

@@ -71,7 +71,7 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
             status.pod = old.pod.clone().filter(|name| still_annotated(draft, claim, name));
             match draft.wait_of(claim.key) {
                 Some(wait) => {
-                    wait.code().clone_into(&mut status.reason);
+                    status.reason = wait.code();
                     status.message = wait.lasting_text();
                 }
                 None => PENDING.clone_into(&mut status.reason),

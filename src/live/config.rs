@@ -1,0 +1,400 @@
+//! The command line and the environment: what a person may set, and the check that names every
+//! mistake at once.
+//!
+//! clap only collects text ([`Raw`]); [`Config::check`] reads it, so that all wrong values are told
+//! in one message, and so that the check is tested with plain strings. An empty value counts as
+//! unset.
+
+mod values;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::live::wake::Schedule;
+
+/// The defaults, named once: clap shows them, and the check falls back to them for an empty value.
+mod default {
+    pub const TAGS: &str = "{}";
+    pub const DRY_RUN: &str = "false";
+    pub const INTERVAL: &str = "30s";
+    pub const MIN_EVENT_INTERVAL: &str = "1s";
+    pub const EC2_SETTLE: &str = "300s";
+    pub const EC2_RATE: &str = "4";
+    pub const EC2_BURST: &str = "20";
+    pub const INSTALL_CRD: &str = "true";
+    pub const ALLOW_HOST_NETWORK: &str = "false";
+    pub const LISTEN: &str = "[::]:8080";
+    pub const LOG_LEVEL: &str = "info";
+    pub const OTEL_MAP: &str = "{}";
+    pub const OTEL_LEVEL: &str = "DEBUG";
+    pub const OTEL_RATE: &str = "0.05";
+}
+
+/// The command line of `eip-operator`.
+#[derive(Debug, Parser)]
+#[command(name = "eip-operator", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; the loop when nothing is said, so that a Deployment needs no arguments.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings, valid before and after the subcommand.
+    #[command(flatten)]
+    pub settings: Raw,
+}
+
+/// The subcommands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the operator until it is told to stop (the default)
+    Run,
+    /// Print the custom resource definition as YAML
+    Crd,
+}
+
+impl Cli {
+    /// Reads the arguments, and the environment for what they leave out. An error is printed by
+    /// [`clap::Error::print`] and ends the process with [`exit_code`].
+    pub fn read<I, T>(arguments: I) -> Result<Cli, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        // Only an interval that somebody chose contradicts a schedule.
+        if matches.value_source("reconcile_interval") == Some(ValueSource::DefaultValue) {
+            cli.settings.reconcile_interval = None;
+        }
+        Ok(cli)
+    }
+
+    /// The chosen subcommand, `run` when there is none.
+    pub fn chosen(&self) -> Command {
+        self.command.unwrap_or(Command::Run)
+    }
+}
+
+/// The exit code for what clap reports: 0 for help and version, 1 for a mistake. clap's own code
+/// for mistakes is 2, which means "changes pending" here.
+pub fn exit_code(error: &clap::Error) -> u8 {
+    u8::from(error.use_stderr())
+}
+
+/// The settings as text, exactly as given; nothing is judged yet.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Raw {
+    /// Name of this cluster (required), written into the tags of every address: 1 to 100 letters,
+    /// digits, dots, underscores and hyphens, a letter or digit first
+    #[arg(long, env = "CLUSTER_NAME", global = true, hide_env_values = true)]
+    pub cluster_name: Option<String>,
+    /// The only namespace to serve; unset or empty means all
+    #[arg(long, env = "NAMESPACE", global = true, hide_env_values = true)]
+    pub namespace: Option<String>,
+    /// Further tags for every address, a JSON map of texts
+    #[arg(long, env = "DEFAULT_TAGS", global = true, hide_env_values = true,
+          default_value = default::TAGS)]
+    pub default_tags: Option<String>,
+    /// Say what would be done and change nothing
+    #[arg(long, env = "DRY_RUN", global = true, hide_env_values = true,
+          default_value = default::DRY_RUN, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub dry_run: Option<String>,
+    /// Time between two looks at the world; not together with a schedule
+    #[arg(long = "interval", env = "RECONCILE_INTERVAL", global = true, hide_env_values = true,
+          default_value = default::INTERVAL)]
+    pub reconcile_interval: Option<String>,
+    /// Times of the looks at the world as cron, 6 fields, seconds first, UTC; replaces the interval
+    #[arg(long = "schedule", env = "RECONCILE_SCHEDULE", global = true, hide_env_values = true)]
+    pub reconcile_schedule: Option<String>,
+    /// Shortest time between two looks when events arrive
+    #[arg(long, env = "MIN_EVENT_INTERVAL", global = true, hide_env_values = true,
+          default_value = default::MIN_EVENT_INTERVAL)]
+    pub min_event_interval: Option<String>,
+    /// How long EC2 may take to show what was done
+    #[arg(long, env = "EC2_SETTLE", global = true, hide_env_values = true,
+          default_value = default::EC2_SETTLE)]
+    pub ec2_settle: Option<String>,
+    /// Changing EC2 calls a second, for each kind of call
+    #[arg(long, env = "EC2_RATE", global = true, hide_env_values = true,
+          default_value = default::EC2_RATE)]
+    pub ec2_rate: Option<String>,
+    /// Changing EC2 calls that may go at once, for each kind of call
+    #[arg(long, env = "EC2_BURST", global = true, hide_env_values = true,
+          default_value = default::EC2_BURST)]
+    pub ec2_burst: Option<String>,
+    /// Install the custom resource definition at start; a dry run never does
+    #[arg(long, env = "INSTALL_CRD", global = true, hide_env_values = true,
+          default_value = default::INSTALL_CRD, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub install_crd: Option<String>,
+    /// Serve pods on the host network too, which publishes their whole node
+    #[arg(long, env = "ALLOW_HOST_NETWORK", global = true, hide_env_values = true,
+          default_value = default::ALLOW_HOST_NETWORK, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub allow_host_network: Option<String>,
+    /// The VPC of the pods; unset means the VPC of the nodes' instances
+    #[arg(long, env = "VPC_ID", global = true, hide_env_values = true)]
+    pub vpc_id: Option<String>,
+    /// Address and port of the health endpoints
+    #[arg(long = "listen", env = "LISTEN_ADDRESS", global = true, hide_env_values = true,
+          default_value = default::LISTEN)]
+    pub listen_address: Option<String>,
+    /// json or text; unset means text on a terminal, json elsewhere
+    #[arg(long, env = "LOG_FORMAT", global = true, hide_env_values = true)]
+    pub log_format: Option<String>,
+    /// What to log: a level, or a list of TARGET=LEVEL
+    #[arg(long, env = "RUST_LOG", global = true, hide_env_values = true,
+          default_value = default::LOG_LEVEL)]
+    pub log_level: Option<String>,
+    /// gRPC address of an OpenTelemetry collector, for traces; unset means no traces
+    #[arg(long, env = "OPENTELEMETRY_ENDPOINT", global = true, hide_env_values = true)]
+    pub opentelemetry_endpoint: Option<String>,
+    /// Headers for the collector, a JSON map of texts
+    #[arg(long, env = "OPENTELEMETRY_HEADERS", global = true, hide_env_values = true,
+          default_value = default::OTEL_MAP)]
+    pub opentelemetry_headers: Option<String>,
+    /// Fields of every span, a JSON map of texts
+    #[arg(long, env = "OPENTELEMETRY_TOPLEVEL_FIELDS", global = true, hide_env_values = true,
+          default_value = default::OTEL_MAP)]
+    pub opentelemetry_toplevel_fields: Option<String>,
+    /// What to trace: a level, or a list of TARGET=LEVEL
+    #[arg(long, env = "OPENTELEMETRY_LEVEL_TARGETS", global = true, hide_env_values = true,
+          default_value = default::OTEL_LEVEL)]
+    pub opentelemetry_level_targets: Option<String>,
+    /// Share of the traces to keep, from 0 to 1
+    #[arg(long, env = "OPENTELEMETRY_SAMPLE_RATE", global = true, hide_env_values = true,
+          default_value = default::OTEL_RATE)]
+    pub opentelemetry_sample_rate: Option<String>,
+}
+
+/// When the world is looked at without an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rhythm {
+    /// Every so often, counted from the start of the last look.
+    Every(Duration),
+    /// By a cron expression.
+    At(Schedule),
+}
+
+impl Rhythm {
+    /// The longest time in which a look is to be expected; the watchdog and `/healthz` count in it.
+    /// For the doubts about a schedule see [`Schedule::longest_gap`].
+    pub fn expected_gap(&self) -> Duration {
+        match self {
+            Rhythm::Every(interval) => *interval,
+            Rhythm::At(schedule) => schedule.longest_gap(),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    /// The collector's gRPC address.
+    pub endpoint: String,
+    /// gRPC metadata sent along, often a secret.
+    pub headers: BTreeMap<String, String>,
+    /// Attributes of every span.
+    pub toplevel_fields: BTreeMap<String, String>,
+    /// The filter of the spans, in EnvFilter's syntax.
+    pub level_targets: String,
+    /// The share of traces to keep.
+    pub sample_rate: f64,
+}
+
+/// The checked settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The cluster's name: safe in an EC2 filter, where `*` and `?` are wildcards.
+    pub cluster_name: String,
+    /// The only namespace served; `None` is all.
+    pub namespace: Option<String>,
+    /// Further tags of every address; none of them is one of ours.
+    pub default_tags: BTreeMap<String, String>,
+    /// Whether to change nothing.
+    pub dry_run: bool,
+    /// When to look without an event.
+    pub rhythm: Rhythm,
+    /// The shortest time between two looks.
+    pub min_event_interval: Duration,
+    /// How long EC2 may hide what was done.
+    pub ec2_settle: Duration,
+    /// Changing EC2 calls a second.
+    pub ec2_rate: f64,
+    /// Changing EC2 calls at once.
+    pub ec2_burst: u32,
+    /// Whether to install the CRD at start; see [`Config::installs_crd`].
+    pub install_crd: bool,
+    /// Whether pods on the host network are served.
+    pub allow_host_network: bool,
+    /// The pods' VPC; `None` is the VPC of the nodes' instances.
+    pub vpc_id: Option<String>,
+    /// Where the health endpoints listen.
+    pub listen_address: SocketAddr,
+    /// The format of the log; `None` depends on the terminal.
+    pub log_format: Option<LogFormat>,
+    /// The log's filter, in EnvFilter's syntax.
+    pub log_level: String,
+    /// Traces; `None` is off.
+    pub tracing: Option<Tracing>,
+}
+
+/// Every wrong setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} wrong:\n  {}", plural(.problems.len()), .problems.join("\n  "))]
+pub struct ConfigError {
+    /// One sentence for each wrong setting: variable, value, what is accepted.
+    pub problems: Vec<String>,
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "1 setting is".to_owned() } else { format!("{count} settings are") }
+}
+
+impl Config {
+    /// Reads the texts; beyond them nothing is looked at, but for the date when there is a
+    /// schedule.
+    pub fn check(raw: &Raw) -> Result<Config, ConfigError> {
+        use values::*;
+        let mut r = Reader::default();
+        let config = Config {
+            cluster_name: r.required("CLUSTER_NAME", &raw.cluster_name, cluster_name),
+            namespace: r.optional("NAMESPACE", &raw.namespace, namespace),
+            default_tags: r.or("DEFAULT_TAGS", &raw.default_tags, default::TAGS, tags),
+            dry_run: r.or("DRY_RUN", &raw.dry_run, default::DRY_RUN, yes_or_no),
+            rhythm: rhythm(&mut r, raw),
+            min_event_interval: r.or(
+                "MIN_EVENT_INTERVAL",
+                &raw.min_event_interval,
+                default::MIN_EVENT_INTERVAL,
+                duration_from_0s,
+            ),
+            ec2_settle: r.or("EC2_SETTLE", &raw.ec2_settle, default::EC2_SETTLE, duration_from_1s),
+            ec2_rate: r.or("EC2_RATE", &raw.ec2_rate, default::EC2_RATE, rate),
+            ec2_burst: r.or("EC2_BURST", &raw.ec2_burst, default::EC2_BURST, burst),
+            install_crd: r.or("INSTALL_CRD", &raw.install_crd, default::INSTALL_CRD, yes_or_no),
+            allow_host_network: r.or(
+                "ALLOW_HOST_NETWORK",
+                &raw.allow_host_network,
+                default::ALLOW_HOST_NETWORK,
+                yes_or_no,
+            ),
+            vpc_id: r.optional("VPC_ID", &raw.vpc_id, vpc_id),
+            // A wrong address is `None` here and a problem in `r`, so this port 0 is never served.
+            listen_address: r
+                .or("LISTEN_ADDRESS", &raw.listen_address, default::LISTEN, address)
+                .unwrap_or(SocketAddr::from(([0; 16], 0))),
+            log_format: r.optional("LOG_FORMAT", &raw.log_format, log_format),
+            log_level: r.or("RUST_LOG", &raw.log_level, default::LOG_LEVEL, filter),
+            tracing: tracing(&mut r, raw),
+        };
+        match r.problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError { problems: r.problems }),
+        }
+    }
+
+    /// How the log looks: as it was asked for, else text on a terminal and JSON elsewhere.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_else(|| {
+            if std::io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json }
+        })
+    }
+
+    /// Whether the CRD is to be installed at start: asked for, and not in a dry run.
+    pub fn installs_crd(&self) -> bool {
+        self.install_crd && !self.dry_run
+    }
+}
+
+fn rhythm(r: &mut values::Reader, raw: &Raw) -> Rhythm {
+    let (interval, schedule) = ("RECONCILE_INTERVAL", "RECONCILE_SCHEDULE");
+    if let (Some(every), Some(at)) =
+        (values::given(&raw.reconcile_interval), values::given(&raw.reconcile_schedule))
+    {
+        let both =
+            format!("{interval} is {every:?} and {schedule} is {at:?}: set only one of them");
+        r.problems.push(both);
+    }
+    match r.optional(schedule, &raw.reconcile_schedule, values::schedule) {
+        Some(at) => Rhythm::At(at),
+        None => Rhythm::Every(r.or(
+            interval,
+            &raw.reconcile_interval,
+            default::INTERVAL,
+            values::duration_from_1s,
+        )),
+    }
+}
+
+/// All five variables are judged, even when the endpoint is unset, so that a mistake shows early.
+fn tracing(r: &mut values::Reader, raw: &Raw) -> Option<Tracing> {
+    let endpoint =
+        r.optional("OPENTELEMETRY_ENDPOINT", &raw.opentelemetry_endpoint, values::endpoint);
+    let rest = Tracing {
+        endpoint: String::new(),
+        headers: r.secret_or(
+            "OPENTELEMETRY_HEADERS",
+            &raw.opentelemetry_headers,
+            default::OTEL_MAP,
+            values::headers,
+        ),
+        toplevel_fields: r.or(
+            "OPENTELEMETRY_TOPLEVEL_FIELDS",
+            &raw.opentelemetry_toplevel_fields,
+            default::OTEL_MAP,
+            values::text_map,
+        ),
+        level_targets: r.or(
+            "OPENTELEMETRY_LEVEL_TARGETS",
+            &raw.opentelemetry_level_targets,
+            default::OTEL_LEVEL,
+            values::filter,
+        ),
+        sample_rate: r.or(
+            "OPENTELEMETRY_SAMPLE_RATE",
+            &raw.opentelemetry_sample_rate,
+            default::OTEL_RATE,
+            values::share,
+        ),
+    };
+    endpoint.map(|endpoint| Tracing { endpoint, ..rest })
+}
+
+/// The table of all settings in Markdown, made from the command line itself, for the README.
+pub fn table() -> String {
+    let mut table = String::from("| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n");
+    for argument in Cli::command().get_arguments() {
+        let (Some(variable), Some(flag)) = (argument.get_env(), argument.get_long()) else {
+            continue;
+        };
+        let default = match argument.get_default_values() {
+            [] => "–".to_owned(),
+            [value, ..] => format!("`{}`", value.to_string_lossy()),
+        };
+        let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let meaning = meaning.replace('|', "\\|");
+        let variable = variable.to_string_lossy();
+        table.push_str(&format!("| `{variable}` | `--{flag}` | {default} | {meaning} |\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The health endpoints: `/healthz`, whether the loop lives, and `/readyz`, whether it has looked.
+
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long open connections may hold up the end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The loop's pulse, on the monotonic clock; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Health {
+    pulse: Arc<Mutex<Pulse>>,
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Pulse {
+    last: Option<Instant>,
+    looked: bool,
+    standing_by: bool,
+}
+
+impl Health {
+    /// A pulse that is lost after three times the expected gap between cycles.
+    pub fn new(expected_gap: Duration) -> Health {
+        Health { pulse: Arc::default(), patience: 3 * expected_gap }
+    }
+
+    /// The loop begins, now the time counts. Before this nothing is wrong, only not ready.
+    pub fn started(&self) {
+        let mut pulse = self.pulse();
+        pulse.last = Some(Instant::now());
+        pulse.standing_by = false;
+    }
+
+    /// A cycle ended, well or not: the loop lives.
+    pub fn cycle_ended(&self) {
+        self.pulse().last = Some(Instant::now());
+    }
+
+    /// A look saw everything there is to see.
+    pub fn look_completed(&self) {
+        self.pulse().looked = true;
+    }
+
+    /// Another replica leads: no cycle is to be expected, and standing by is what this one is for.
+    pub fn standing_by(&self) {
+        let mut pulse = self.pulse();
+        pulse.last = None;
+        pulse.standing_by = true;
+    }
+
+    /// Nothing while the loop lives, else what is wrong.
+    pub fn fault(&self) -> Option<String> {
+        let silent = self.pulse().last?.elapsed();
+        (silent > self.patience).then(|| {
+            format!(
+                "no cycle ended for {}s, at most {}s is accepted",
+                silent.as_secs(),
+                self.patience.as_secs()
+            )
+        })
+    }
+
+    /// Whether there was a complete look, or this replica stands by.
+    pub fn ready(&self) -> bool {
+        let pulse = self.pulse();
+        pulse.looked || pulse.standing_by
+    }
+
+    /// A panic elsewhere leaves the pulse whole, for it is only ever replaced.
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is taken or not there.
+    #[error("LISTEN_ADDRESS is \"{0}\": cannot listen there: {1}")]
+    Bind(SocketAddr, #[source] std::io::Error),
+    /// It broke down later.
+    #[error("the http server ended: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+/// Takes the address, so that a wrong one is known at start.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
+    TcpListener::bind(address).await.map_err(|error| HttpError::Bind(address, error))
+}
+
+/// The routes of this module; others may be merged in.
+pub fn router(health: Health) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(health)
+}
+
+async fn healthz(State(health): State<Health>) -> (StatusCode, String) {
+    match health.fault() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
+    }
+}
+
+async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
+    match health.ready() {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "no complete look yet\n"),
+    }
+}
+
+/// Serves until it is cancelled, then lets open requests end, for 2 s at most.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    cancel: CancellationToken,
+) -> Result<(), HttpError> {
+    let stop = cancel.clone().cancelled_owned();
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop).into_future();
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut server => return Ok(ended?),
+        () = cancel.cancelled() => {}
+    }
+    match timeout(DRAIN, server).await {
+        Ok(ended) => Ok(ended?),
+        // An idle connection that a prober keeps open is no reason to wait longer.
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    const GAP: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pulse_is_lost_after_three_gaps_without_a_cycle() {
+        let health = Health::new(GAP);
+        tokio::time::advance(10 * GAP).await;
+        assert_eq!(health.fault(), None, "nothing has started yet");
+        health.started();
+        tokio::time::advance(3 * GAP).await;
+        assert_eq!(health.fault(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let fault = "no cycle ended for 91s, at most 90s is accepted";
+        assert_eq!(health.fault().as_deref(), Some(fault));
+        health.cycle_ended();
+        assert_eq!(health.fault(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_stands_by_is_healthy_and_ready_however_long() {
+        let health = Health::new(GAP);
+        health.started();
+        assert!(!health.ready());
+        health.standing_by();
+        tokio::time::advance(100 * GAP).await;
+        assert_eq!(health.fault(), None);
+        assert!(health.ready());
+        health.started();
+        assert!(!health.ready(), "a new leader has not looked yet");
+        health.look_completed();
+        assert!(health.ready());
+    }
+
+    /// The status line and the body's last line.
+    async fn ask(address: SocketAddr, path: &'static str) -> (String, String) {
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let first = answer.lines().next().unwrap_or_default().to_owned();
+            (first, answer.lines().last().unwrap_or_default().to_owned())
+        });
+        asking.await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_answers_and_ends_when_cancelled_though_a_connection_stays_open() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (health, cancel) = (Health::new(Duration::ZERO), CancellationToken::new());
+        let server = tokio::spawn(serve(listener, router(health.clone()), cancel.clone()));
+
+        assert_eq!(ask(address, "/healthz").await.0, "HTTP/1.1 200 OK");
+        let not_yet = ("HTTP/1.1 503 Service Unavailable".into(), "no complete look yet".into());
+        assert_eq!(ask(address, "/readyz").await, not_yet);
+        health.started();
+        health.look_completed();
+        assert_eq!(ask(address, "/readyz").await.0, "HTTP/1.1 200 OK");
+        let (line, body) = ask(address, "/healthz").await;
+        assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+        assert!(body.contains("at most 0s is accepted"), "{body}");
+
+        let taken = bind(address).await.unwrap_err().to_string();
+        assert!(taken.starts_with(&format!("LISTEN_ADDRESS is \"{address}\": ")), "{taken}");
+
+        let _open = std::net::TcpStream::connect(address).unwrap();
+        cancel.cancel();
+        let ended = timeout(Duration::from_secs(20), server).await;
+        ended.expect("the server did not end within 20s").unwrap().unwrap();
+    }
+}

@@ -1,0 +1,553 @@
+//! The Kubernetes API: lists and fresh reads that become the snapshot's types, and our writes.
+//!
+//! Every write carries the uid, and those on an Eip the resourceVersion too, so that it can never
+//! hit an object that was replaced meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{self as core, Namespace};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::crd::{Eip as EipObject, EipSpec, EipStatus};
+use crate::plan::action::Action;
+use crate::plan::forecast::Outcome;
+use crate::plan::meaning::{Failure, Meaning, kubernetes_meaning};
+use crate::plan::names;
+use crate::plan::snapshot::{Eip, Key, Node, Phase, Pod, Status, Uid};
+
+/// A page of a list. The API server's own default for large lists.
+const PAGE: u32 = 500;
+/// A confirming read that takes longer is as good as none: what it confirms may have changed.
+const GET_TIMEOUT: Duration = Duration::from_secs(2);
+/// A write; the server itself gives up after a minute at the latest.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a write that lost a race is tried again in one go.
+const TRIES: usize = 3;
+
+/// The API server, as the operator uses it.
+pub struct Kubernetes {
+    client: Client,
+    namespace: Option<String>,
+    /// By Eip uid: its conditions when last seen, for their lastTransitionTime.
+    conditions: Mutex<BTreeMap<Uid, Vec<Condition>>>,
+}
+
+impl Kubernetes {
+    /// `namespace`: the only one in scope, all when unset.
+    pub fn new(client: Client, namespace: Option<String>) -> Self {
+        Self { client, namespace, conditions: Mutex::default() }
+    }
+
+    /// Uid of the kube-system namespace, which is the identity of the cluster.
+    pub async fn cluster_uid(&self) -> Result<Uid, Failure> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = bounded(GET_TIMEOUT, api.get("kube-system")).await?;
+        Ok(namespace.uid().unwrap_or_default())
+    }
+
+    /// All Eips in scope, from a consistent list.
+    pub async fn eips(&self) -> Result<BTreeMap<Key, Eip>, Failure> {
+        let listed: Vec<EipObject> = list(&self.scope(), ListParams::default()).await?;
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.clear();
+        let mut eips = BTreeMap::new();
+        for object in listed {
+            let seen = object.status.as_ref().and_then(|status| status.conditions.clone());
+            conditions.insert(object.uid().unwrap_or_default(), seen.unwrap_or_default());
+            eips.insert(key(&object), eip(&object));
+        }
+        Ok(eips)
+    }
+
+    /// All labelled pods in scope, from a consistent list.
+    pub async fn pods(&self) -> Result<BTreeMap<Key, Pod>, Failure> {
+        let managed = format!("{}={}", names::MANAGE_LABEL, names::TRUE);
+        let params = ListParams::default().labels(&managed);
+        let listed: Vec<core::Pod> = list(&self.scope(), params).await?;
+        Ok(listed.iter().map(|object| (key(object), pod(object))).collect())
+    }
+
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<BTreeMap<String, Node>, Failure> {
+        let api: Api<core::Node> = Api::all(self.client.clone());
+        let listed = list(&api, ListParams::default()).await?;
+        Ok(listed.iter().map(|object| (object.name_any(), node(object))).collect())
+    }
+
+    /// One pod, fresh, whatever its labels; a 404 is none.
+    pub async fn pod(&self, key: &Key) -> Result<Option<Pod>, Failure> {
+        let api: Api<core::Pod> = self.api(key);
+        let found = bounded(GET_TIMEOUT, api.get_opt(&key.name)).await?;
+        Ok(found.as_ref().map(pod))
+    }
+
+    /// One Eip, fresh; a 404 is none.
+    pub async fn eip(&self, key: &Key) -> Result<Option<Eip>, Failure> {
+        let api: Api<EipObject> = self.api(key);
+        let found = bounded(GET_TIMEOUT, api.get_opt(&key.name)).await?;
+        Ok(found.as_ref().map(eip))
+    }
+
+    /// Carries out an action on Kubernetes. Actions on EC2 are not for here.
+    pub async fn perform(&self, action: &Action) -> Result<Outcome, Failure> {
+        match action {
+            Action::Create { eip, pod_uid } => self.create(eip, pod_uid).await,
+            Action::Delete { eip, uid, .. } => self.delete(eip, uid).await,
+            Action::Hold { eip, uid } => self.set_finalizer(eip, uid, true).await,
+            Action::LetGo { eip, uid } => self.set_finalizer(eip, uid, false).await,
+            Action::Record { eip, uid, status } => self.record(eip, uid, status).await,
+            Action::Annotate { pod, uid, address, ip } => {
+                self.annotate(pod, uid, json!(ip), json!(address)).await
+            }
+            Action::Clear { pod, uid } => {
+                match self.annotate(pod, uid, Value::Null, Value::Null).await {
+                    // The pod is gone or another: its annotations went with it.
+                    Err(failure) if failure.meaning == Meaning::Look => Ok(Outcome::Done),
+                    done => done,
+                }
+            }
+            Action::Unblock { pod, uid } => self.unblock(pod, uid).await,
+            other => Err(Failure {
+                code: "NotKubernetes".to_owned(),
+                message: format!("{} is not Kubernetes's", other.verb()),
+                meaning: Meaning::Slow,
+            }),
+        }
+    }
+
+    async fn create(&self, key: &Key, pod_uid: &Uid) -> Result<Outcome, Failure> {
+        let mut object = EipObject::new(&key.name, EipSpec { pod_name: key.name.clone() });
+        let metadata = object.meta_mut();
+        metadata.namespace = Some(key.namespace.clone());
+        metadata.labels =
+            Some([(names::AUTOCREATED_LABEL.to_owned(), names::TRUE.to_owned())].into());
+        metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
+        metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: key.name.clone(),
+            uid: pod_uid.clone(),
+            ..OwnerReference::default()
+        }]);
+        let params = PostParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let api: Api<EipObject> = self.api(key);
+        written(&bounded(WRITE_TIMEOUT, api.create(&params, &object)).await?)
+    }
+
+    async fn delete(&self, key: &Key, uid: &Uid) -> Result<Outcome, Failure> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let api: Api<EipObject> = self.api(key);
+        bounded(WRITE_TIMEOUT, api.delete(&key.name, &params)).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn set_finalizer(&self, key: &Key, uid: &Uid, held: bool) -> Result<Outcome, Failure> {
+        let api: Api<EipObject> = self.api(key);
+        edit_finalizers(&api, key, uid, |finalizers| {
+            finalizers.retain(|one| one != names::FINALIZER);
+            if held {
+                finalizers.push(names::FINALIZER.to_owned());
+            }
+        })
+        .await
+    }
+
+    async fn unblock(&self, key: &Key, uid: &Uid) -> Result<Outcome, Failure> {
+        let api: Api<core::Pod> = self.api(key);
+        edit_finalizers(&api, key, uid, |finalizers| {
+            finalizers.retain(|one| !names::LEGACY_POD_FINALIZERS.contains(&one.as_str()));
+        })
+        .await
+    }
+
+    /// Only a `test` keeps a status from being written to an object of the same name: a merge
+    /// patch of a status ignores a wrong uid (seen on kube-apiserver 1.36).
+    async fn record(&self, key: &Key, uid: &Uid, status: &Status) -> Result<Outcome, Failure> {
+        let seen = {
+            let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+            conditions.get(uid).cloned().unwrap_or_default()
+        };
+        let written_status = status_object(status, &seen);
+        let patch = json!([
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": written_status},
+        ]);
+        let patch: kube::core::params::Patch<Value> = Patch::Json(
+            serde_json::from_value(patch).map_err(|error| unexpected(&error.to_string()))?,
+        );
+        let api: Api<EipObject> = self.api(key);
+        let params = PatchParams::apply(names::FIELD_MANAGER);
+        let object = bounded(WRITE_TIMEOUT, api.patch_status(&key.name, &params, &patch)).await?;
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.insert(uid.clone(), written_status.conditions.unwrap_or_default());
+        written(&object)
+    }
+
+    /// A merge patch of our three keys, with the uid as precondition: 422 when it is another's.
+    async fn annotate(
+        &self,
+        key: &Key,
+        uid: &Uid,
+        ip: Value,
+        address: Value,
+    ) -> Result<Outcome, Failure> {
+        let patch = json!({"metadata": {"uid": uid, "annotations": {
+            names::TARGET_ANNOTATION: ip,
+            names::ALPHA_TARGET_ANNOTATION: ip,
+            names::ALLOCATION_ANNOTATION: address,
+        }}});
+        let api: Api<core::Pod> = self.api(key);
+        let params = PatchParams::apply(names::FIELD_MANAGER);
+        let patch = Patch::Merge(patch);
+        bounded(WRITE_TIMEOUT, api.patch(&key.name, &params, &patch)).await?;
+        Ok(Outcome::Done)
+    }
+
+    fn api<K>(&self, key: &Key) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &key.namespace)
+    }
+
+    fn scope<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
+/// Every page of a list. Without a resourceVersion the server answers with the latest state; an
+/// expired page fails the whole list, which is then unknown.
+async fn list<K>(api: &Api<K>, params: ListParams) -> Result<Vec<K>, Failure>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut params = params.limit(PAGE);
+    let mut items = Vec::new();
+    loop {
+        let page = api.list(&params).await.map_err(|error| failure(&error))?;
+        let next = page.metadata.continue_.filter(|token| !token.is_empty());
+        items.extend(page.items);
+        match next {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// Reads the object, changes its finalizers and writes them back against the version read.
+async fn edit_finalizers<K>(
+    api: &Api<K>,
+    key: &Key,
+    uid: &Uid,
+    edit: impl Fn(&mut Vec<String>),
+) -> Result<Outcome, Failure>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    for _ in 0..TRIES {
+        let Some(object) = bounded(GET_TIMEOUT, api.get_opt(&key.name)).await? else {
+            return Err(changed(format!("{key} is gone")));
+        };
+        if object.uid().as_ref() != Some(uid) {
+            return Err(changed(format!("{key} was replaced")));
+        }
+        let before = object.finalizers().to_vec();
+        let mut after = before.clone();
+        edit(&mut after);
+        let adds = after.len() > before.len();
+        if adds && object.meta().deletion_timestamp.is_some() {
+            return Err(changed(format!("{key} is being deleted")));
+        }
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": uid,
+            "resourceVersion": object.resource_version(),
+            "finalizers": after,
+        }}));
+        let params = PatchParams::apply(names::FIELD_MANAGER);
+        match bounded(WRITE_TIMEOUT, api.patch(&key.name, &params, &patch)).await {
+            Ok(object) => return written(&object),
+            Err(failure) if failure.code == "Conflict" => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Err(changed(format!("{key} changes too often")))
+}
+
+fn written<K: Resource<DynamicType = ()>>(object: &K) -> Result<Outcome, Failure> {
+    Ok(Outcome::Eip {
+        uid: object.uid().unwrap_or_default(),
+        version: object.resource_version().unwrap_or_default(),
+    })
+}
+
+async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|error| failure(&error)),
+        Err(_) => Err(Failure {
+            code: "Timeout".to_owned(),
+            message: format!("the API server did not answer within {} s", limit.as_secs()),
+            meaning: Meaning::Retry,
+        }),
+    }
+}
+
+fn failure(error: &kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) => Failure {
+            code: status.reason.clone(),
+            message: status.message.clone(),
+            meaning: kubernetes_meaning(Some(status.code)),
+        },
+        other => Failure {
+            code: "NoAnswer".to_owned(),
+            message: with_causes(other),
+            meaning: kubernetes_meaning(None),
+        },
+    }
+}
+
+/// An error and what it says it comes from, for the first alone often says "client error".
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn changed(message: String) -> Failure {
+    Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
+}
+
+fn unexpected(message: &str) -> Failure {
+    Failure { code: "Unexpected".to_owned(), message: message.to_owned(), meaning: Meaning::Slow }
+}
+
+fn key<K: ResourceExt>(object: &K) -> Key {
+    Key::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn is_true<K: ResourceExt>(object: &K, label: &str) -> bool {
+    object.labels().get(label).is_some_and(|value| value == names::TRUE)
+}
+
+fn eip(object: &EipObject) -> Eip {
+    let owner = object.owner_references().iter().find(|owner| owner.kind == "Pod");
+    let autocreated = is_true(object, names::AUTOCREATED_LABEL);
+    let created = object.creation_timestamp();
+    Eip {
+        uid: object.uid().unwrap_or_default(),
+        pod: object.spec.pod_name.clone(),
+        created: created.map(|time| time.0.to_string()).unwrap_or_default(),
+        autocreated_for: owner.filter(|_| autocreated).map(|owner| owner.uid.clone()),
+        held: object.finalizers().iter().any(|one| one == names::FINALIZER),
+        deleting: object.meta().deletion_timestamp.is_some(),
+        generation: object.meta().generation.unwrap_or_default(),
+        version: object.resource_version().unwrap_or_default(),
+        status: object.status.as_ref().map(status).unwrap_or_default(),
+    }
+}
+
+fn status(object: &EipStatus) -> Status {
+    let conditions = object.conditions.as_deref().unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    Status {
+        allocation: object.allocation_id.clone(),
+        ip: object.public_ip_address.clone(),
+        association: object.association_id.clone(),
+        interface: object.eni.clone(),
+        private_ip: object.private_ip_address.clone(),
+        pod: object.resource_id.clone(),
+        ready: ready.is_some_and(|ready| ready.status == "True"),
+        reason: ready.map(|ready| ready.reason.clone()).unwrap_or_default(),
+        message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
+        generation: object.observed_generation.unwrap_or_default(),
+    }
+}
+
+/// The status as it is written. `Allocated` and `Associated` follow from its fields.
+fn status_object(status: &Status, seen: &[Condition]) -> EipStatus {
+    let condition = |kind: &str, holds: bool, reason: &str, message: &str| {
+        let value = if holds { "True" } else { "False" };
+        let before = seen.iter().find(|one| one.type_ == kind && one.status == value);
+        Condition {
+            type_: kind.to_owned(),
+            status: value.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_generation: Some(status.generation),
+            last_transition_time: before
+                .map_or_else(|| Time(Timestamp::now()), |before| before.last_transition_time.clone()),
+        }
+    };
+    let (allocated, associated) = (status.allocation.is_some(), status.association.is_some());
+    let either = |holds: bool, yes: &'static str, no: &'static str| if holds { yes } else { no };
+    EipStatus {
+        allocation_id: status.allocation.clone(),
+        public_ip_address: status.ip.clone(),
+        eni: status.interface.clone(),
+        private_ip_address: status.private_ip.clone(),
+        resource_id: status.pod.clone(),
+        association_id: status.association.clone(),
+        observed_generation: Some(status.generation),
+        conditions: Some(vec![
+            condition("Allocated", allocated, either(allocated, "Allocated", "NotAllocated"), ""),
+            condition("Associated", associated, either(associated, "Associated", "Idle"), ""),
+            condition("Ready", status.ready, &status.reason, &status.message),
+        ]),
+    }
+}
+
+fn pod(object: &core::Pod) -> Pod {
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let annotation = |name: &str| object.annotations().get(name).cloned();
+    let sandbox = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let mut sandbox = sandbox.filter(|one| one.type_ == "PodReadyToStartContainers");
+    let ip = status.and_then(pod_ip);
+    let meta = object.meta();
+    let deleting = meta.deletion_timestamp.is_some();
+    let grace = meta.deletion_grace_period_seconds.unwrap_or_default();
+    let legacy = names::LEGACY_POD_FINALIZERS.into_iter().map(str::to_owned);
+    let legacy: BTreeSet<String> =
+        legacy.filter(|one| object.finalizers().contains(one)).collect();
+    Pod {
+        uid: object.uid().unwrap_or_default(),
+        node: spec.and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),
+        ip,
+        phase: phase(status.and_then(|status| status.phase.as_deref())),
+        managed: is_true(object, names::MANAGE_LABEL),
+        autocreate: is_true(object, names::AUTOCREATE_LABEL),
+        host_network: spec.and_then(|spec| spec.host_network).unwrap_or_default(),
+        terminating: deleting.then(|| u64::try_from(grace).unwrap_or_default()),
+        // Before its first sandbox a pod says False too, but has no IP then.
+        sandbox_down: ip.is_some() && sandbox.any(|one| one.status == "False"),
+        target: annotation(names::TARGET_ANNOTATION),
+        alpha_target: annotation(names::ALPHA_TARGET_ANNOTATION),
+        allocation: annotation(names::ALLOCATION_ANNOTATION),
+        legacy_finalizers: legacy,
+    }
+}
+
+/// The IPv4 address of a pod, which in a dual-stack cluster may be its second one.
+fn pod_ip(status: &core::PodStatus) -> Option<IpAddr> {
+    let all = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    let all: Vec<IpAddr> =
+        all.chain(status.pod_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect();
+    all.iter().find(|ip| ip.is_ipv4()).or_else(|| all.first()).copied()
+}
+
+fn phase(text: Option<&str>) -> Phase {
+    match text {
+        Some("Running") => Phase::Running,
+        Some("Succeeded") => Phase::Succeeded,
+        Some("Failed") => Phase::Failed,
+        Some("Unknown") => Phase::Unknown,
+        _ => Phase::Pending,
+    }
+}
+
+fn node(object: &core::Node) -> Node {
+    let provider = object.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let conditions = object.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
+    Node {
+        instance: provider.and_then(instance),
+        not_ready: !ready.is_some_and(|ready| ready.status == "True"),
+    }
+}
+
+/// `i-…` from `aws:///us-east-1a/i-0abc`, the form of the AWS cloud provider.
+fn instance(provider_id: &str) -> Option<String> {
+    let path = provider_id.strip_prefix("aws:///")?;
+    let instance = path.rsplit('/').next()?;
+    instance.starts_with("i-").then(|| instance.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod_from(value: Value) -> Pod {
+        pod(&serde_json::from_value::<core::Pod>(value).unwrap())
+    }
+
+    #[test]
+    fn a_label_counts_only_when_it_is_true() {
+        let labelled = |value: &str| {
+            pod_from(json!({"metadata": {"labels": {names::MANAGE_LABEL: value}}})).managed
+        };
+        assert!(labelled("true"));
+        assert!(!labelled("false") && !labelled("True") && !labelled(""));
+    }
+
+    #[test]
+    fn a_dual_stack_pod_has_its_ipv4_address() {
+        let pod = pod_from(json!({"status": {
+            "podIP": "2001:db8::1", "podIPs": [{"ip": "2001:db8::1"}, {"ip": "10.0.1.2"}],
+        }}));
+        assert_eq!(pod.ip, "10.0.1.2".parse().ok());
+        let pod = pod_from(json!({"status": {"podIP": "2001:db8::1"}}));
+        assert_eq!(pod.ip, "2001:db8::1".parse().ok());
+    }
+
+    #[test]
+    fn a_sandbox_is_down_only_after_it_was_there() {
+        let condition = json!([{"type": "PodReadyToStartContainers", "status": "False"}]);
+        let before = pod_from(json!({"status": {"conditions": condition}}));
+        let after = pod_from(json!({"status": {"conditions": condition, "podIP": "10.0.1.2"}}));
+        assert!(!before.sandbox_down && after.sandbox_down);
+    }
+
+    #[test]
+    fn an_instance_is_read_from_a_provider_id() {
+        assert_eq!(instance("aws:///us-east-1a/i-0abc").as_deref(), Some("i-0abc"));
+        for other in ["", "aws:///us-east-1a/fargate-10.0.0.1", "gce:///a/i-1", "i-0abc"] {
+            assert_eq!(instance(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_its_status_stays() {
+        let first = status_object(&Status::default(), &[]).conditions.unwrap();
+        let mut old = first.clone();
+        for condition in &mut old {
+            condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
+        }
+        let ready = Status { ready: true, ..Status::default() };
+        let then = status_object(&ready, &old).conditions.unwrap();
+        let epoch = Time(Timestamp::UNIX_EPOCH);
+        let kept: Vec<bool> = then.iter().map(|one| one.last_transition_time == epoch).collect();
+        assert_eq!(kept, [true, true, false]);
+    }
+}

@@ -1,0 +1,18 @@
+//! The half that does: everything that touches the world.
+
+pub mod announce;
+pub mod config;
+pub mod crd;
+pub mod ec2;
+pub mod http;
+pub mod kubernetes;
+pub mod kubernetes_client;
+pub mod limiter;
+pub mod observe;
+pub mod operator;
+pub mod perform;
+pub mod quotas;
+pub mod serve;
+pub mod telemetry;
+pub mod wake;
+pub mod watch;

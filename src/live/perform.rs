@@ -1,0 +1,143 @@
+//! Carries out one step: makes the calls that [`Execution`] asks for, in its order.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::ec2::Ec2;
+use super::kubernetes::Kubernetes;
+use super::limiter::Limiter;
+use crate::plan::action::{Action, Step};
+use crate::plan::execution::{Answer, Call, End, Execution, Next};
+use crate::plan::forecast::Outcome;
+use crate::plan::meaning::Failure;
+use crate::plan::snapshot::Snapshot;
+use crate::plan::text::{escaped, step_line};
+
+/// A binding or buying call is sent at most so long after the read that confirms it was sent.
+const CONFIRMED_FOR: Duration = Duration::from_secs(2);
+
+/// What became of a step.
+#[derive(Debug)]
+pub struct Performed {
+    pub step: Step,
+    /// What was done, in order; also of a step that failed half way.
+    pub effects: Vec<(Action, Outcome)>,
+    pub end: End,
+}
+
+/// Both worlds, and the limit that holds for one of them.
+pub struct Hands {
+    pub ec2: Ec2Handle,
+    pub kubernetes: Kubernetes,
+    pub limiter: Limiter,
+}
+
+type Ec2Handle = std::sync::Arc<Ec2>;
+
+impl Hands {
+    /// Carries out a step, unless its turn would come after the deadline; then it is left alone.
+    /// `held_at`: when the claim's Eip was last written by us.
+    pub async fn perform(
+        &self,
+        step: Step,
+        snapshot: &Snapshot,
+        held_at: Option<Instant>,
+        deadline: Instant,
+    ) -> Option<Performed> {
+        let limited = ec2_action(&step.action);
+        if let Some(name) = limited
+            && !self.limiter.take(name, deadline).await
+        {
+            return None;
+        }
+        let fresh = held_at.is_some_and(|at| at.elapsed() < CONFIRMED_FOR);
+        let settings = snapshot.settings.clone();
+        let cluster = snapshot.cluster.uid.clone();
+        let execution = Execution::new(step.action.clone(), settings, cluster, fresh);
+        let span = info_span!("step", op = step.action.verb(), claim = %step.claim);
+        Some(self.run(step, execution).instrument(span).await)
+    }
+
+    async fn run(&self, step: Step, mut execution: Execution) -> Performed {
+        let mut next = execution.start();
+        let mut confirmed_at = Instant::now();
+        let end = loop {
+            let call = match next {
+                Next::Call(call) => call,
+                Next::End(end) => break end,
+            };
+            if matches!(call, Call::Perform(_)) && confirmed_at.elapsed() > CONFIRMED_FOR {
+                break End::Changed("the confirming read took too long".to_owned());
+            }
+            if !matches!(call, Call::Perform(_)) {
+                confirmed_at = Instant::now();
+            }
+            next = execution.answer(self.call(&call).await);
+        };
+        let performed = Performed { step, effects: execution.effects().to_vec(), end };
+        say(&performed);
+        performed
+    }
+
+    async fn call(&self, call: &Call) -> Answer {
+        let answer = match call {
+            Call::GetPod(key) => self.kubernetes.pod(key).await.map(Answer::Pod),
+            Call::GetEip(key) => self.kubernetes.eip(key).await.map(Answer::Eip),
+            Call::DescribeAddress(id) => self.ec2.address(id).await.map(Answer::Address),
+            Call::Perform(action) => self.change(action).await.map(Answer::Done),
+        };
+        answer.unwrap_or_else(Answer::Failed)
+    }
+
+    /// The one place where the operator changes anything.
+    async fn change(&self, action: &Action) -> Result<Outcome, Failure> {
+        match ec2_action(action) {
+            Some(_) => self.ec2.perform(action).await,
+            None => self.kubernetes.perform(action).await,
+        }
+    }
+}
+
+/// The EC2 API action behind an action, if it is EC2's.
+fn ec2_action(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::Allocate { .. } => Some("AllocateAddress"),
+        Action::Associate { .. } => Some("AssociateAddress"),
+        Action::Disassociate { .. } => Some("DisassociateAddress"),
+        Action::Release { .. } => Some("ReleaseAddress"),
+        _ => None,
+    }
+}
+
+fn say(performed: &Performed) {
+    let step = &performed.step;
+    let (op, eip, reason) = (step.action.verb(), step.claim.to_string(), step.reason.code());
+    let text = step_line(step);
+    match &performed.end {
+        End::Done => {
+            let result = result(&performed.effects);
+            info!(op, eip, reason, result, "done: {text}");
+        }
+        End::Changed(why) => info!(op, eip, reason, "not done: {text}: {}", escaped(why)),
+        End::Failed(failure) => warn!(
+            op,
+            eip,
+            reason,
+            code = failure.code,
+            error = escaped(&failure.message),
+            "failed: {text}"
+        ),
+    }
+}
+
+/// What AWS chose.
+fn result(effects: &[(Action, Outcome)]) -> String {
+    let outcome = effects.first().map(|(_, outcome)| outcome);
+    match outcome {
+        Some(Outcome::Allocated { address, ip }) => format!("{address} ({ip})"),
+        Some(Outcome::Associated { association }) => association.clone(),
+        _ => String::new(),
+    }
+}

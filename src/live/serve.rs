@@ -1,0 +1,192 @@
+//! `eip-operator run`: puts the parts together, and takes them apart again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as channel;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::announce::Announcer;
+use super::config::Config;
+use super::ec2::Ec2;
+use super::http::{self, Health};
+use super::kubernetes::Kubernetes;
+use super::kubernetes_client::{Clients, clients};
+use super::limiter::Limiter;
+use super::operator::Operator;
+use super::perform::Hands;
+use super::wake::{Bell, CronBell, Mailbox, Wake};
+use super::{crd, quotas, watch};
+use crate::plan::names::FIELD_MANAGER;
+use crate::plan::snapshot::{Cluster, Settings, Uid};
+
+/// After SIGTERM the calls under way may end; none lasts longer than its own timeout, but a
+/// process that takes longer than this is not believed to end at all.
+const END_WITHIN: Duration = Duration::from_secs(8);
+/// Between two tries to reach the API server at start.
+const REACH_AGAIN: Duration = Duration::from_secs(2);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config: &Config) -> anyhow::Result<()> {
+    let cancel = CancellationToken::new();
+    let clients = clients().await?;
+    let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(cancel_on_signal(cancel.clone())?);
+    let health = Health::new(config.rhythm.expected_gap());
+    let listener = http::bind(config.listen_address).await?;
+    let serving = http::serve(listener, http::router(health.clone()), cancel.clone());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            warn!(error = %error, "health endpoints ended");
+        }
+    });
+    let result = {
+        let worker = work(config, clients, sdk, health, cancel.clone(), &mut tasks);
+        let mut worker = std::pin::pin!(worker);
+        tokio::select! {
+            result = &mut worker => result,
+            () = cancel.cancelled() => timeout(END_WITHIN, worker).await.unwrap_or_else(|_| {
+                warn!("a call is still unanswered and counts as lost");
+                Ok(())
+            }),
+        }
+    };
+    cancel.cancel();
+    let _ = timeout(Duration::from_secs(1), async {
+        while tasks.join_next().await.is_some() {}
+    })
+    .await;
+    info!("stopped");
+    result
+}
+
+/// Everything between the first look and the last.
+async fn work(
+    config: &Config,
+    clients: Clients,
+    sdk: SdkConfig,
+    health: Health,
+    cancel: CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let namespace = config.namespace.as_deref();
+    let kubernetes = Kubernetes::new(clients.calls.clone(), config.namespace.clone());
+    let Some(uid) = cluster_uid(&kubernetes, &cancel).await else { return Ok(()) };
+    info!(
+        cluster = config.cluster_name,
+        cluster_uid = uid,
+        namespace = namespace.unwrap_or("all"),
+        dry_run = config.dry_run,
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
+    if config.installs_crd() {
+        crd::install(clients.calls.clone(), FIELD_MANAGER).await?;
+    }
+    if !config.dry_run {
+        // A dry run on a cluster without the definition says that it cannot list Eips.
+        tokio::select! {
+            served = crd::wait_served(clients.calls.clone(), namespace) => served?,
+            () = cancel.cancelled() => return Ok(()),
+        }
+    }
+    let cluster = Cluster { name: config.cluster_name.clone(), uid };
+    let ec2 =
+        Arc::new(Ec2::new(&sdk, cluster.clone(), config.default_tags.clone(), config.vpc_id.clone()));
+    let quota = Arc::new(channel::Sender::new(None));
+    let following = quotas::follow(sdk, ec2.clone(), quota.clone(), cancel.clone());
+    tasks.spawn(following);
+
+    let mut mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
+    let ringer = mailbox.ringer();
+    let (watches, scope) = (clients.watches, config.namespace.clone());
+    let (eips, pods) = (scope.clone(), scope);
+    let (on_eip, on_pod) = (ringer.clone(), ringer.clone());
+    let (until, also) = (cancel.clone(), cancel.clone());
+    let client = watches.clone();
+    tasks.spawn(async move { watch::watch_eips(client, eips.as_deref(), on_eip, until).await });
+    tasks.spawn(async move { watch::watch_pods(watches, pods.as_deref(), on_pod, also).await });
+    let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
+    let settings = Settings {
+        namespace: config.namespace.clone(),
+        allow_host_network: config.allow_host_network,
+        settle: config.ec2_settle.as_secs(),
+    };
+    let hands = Hands { ec2, kubernetes, limiter: Limiter::new(config.ec2_rate, config.ec2_burst) };
+    let announcer = Announcer::new(config.log_format(), config.dry_run);
+    let mut operator = Operator::new(
+        cluster, settings, config.dry_run, hands, quota, announcer, cancel.clone(),
+    );
+    ringer.ring(Wake::Start);
+    loop {
+        let wakes = tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            wakes = mailbox.next() => wakes,
+        };
+        let started = Instant::now();
+        health.started();
+        let cycle = operator.cycle(&wakes, &mailbox).await;
+        health.cycle_ended();
+        if cycle.complete {
+            health.look_completed();
+        }
+        // Without the bell the watchdog still wakes the worker.
+        if let Err(error) = bell.rearm(started.elapsed()).await {
+            warn!(error = %error, "the bell fails");
+        }
+        if let Some(after) = cycle.again_in {
+            let ringer = ringer.clone();
+            let cancel = cancel.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = sleep(after) => ringer.ring(Wake::Progress),
+                    () = cancel.cancelled() => {}
+                }
+            });
+        }
+    }
+    bell.shut().await?;
+    Ok(())
+}
+
+/// The identity of the cluster, asked until there is an answer: nothing can be done without it.
+async fn cluster_uid(kubernetes: &Kubernetes, cancel: &CancellationToken) -> Option<Uid> {
+    let mut said = None;
+    loop {
+        match kubernetes.cluster_uid().await {
+            Ok(uid) => return Some(uid),
+            Err(failure) if said.as_ref() != Some(&failure) => {
+                warn!(error = %failure.message, "namespace kube-system could not be read, trying on");
+                said = Some(failure);
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = sleep(REACH_AGAIN) => {}
+            () = cancel.cancelled() => return None,
+        }
+    }
+}
+
+/// Cancels on SIGTERM, as the kubelet sends it, and on SIGINT, as a terminal does.
+fn cancel_on_signal(
+    cancel: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => info!("SIGTERM: ending"),
+            _ = interrupt.recv() => info!("SIGINT: ending"),
+            () = cancel.cancelled() => {}
+        }
+        cancel.cancel();
+    })
+}

@@ -1,0 +1,260 @@
+//! The watches of Eips and managed pods. They ring the mailbox when a fact that matters has
+//! changed, and no decision reads what they saw: a stale cache has released live addresses before.
+//!
+//! Annotations, finalizers, the Eip's status and resourceVersions are no facts: the operator writes
+//! them, and its own writes must not ring. What a stranger does to them is repaired within one
+//! interval.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ApiResource;
+use kube::core::{NotUsed, Object};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::crd::Eip;
+use super::wake::{Ringer, Wake};
+
+/// Pods with this label are managed.
+const MANAGED: &str = "eip.materialize.cloud/manage=true";
+
+/// Rings [`Wake::Eip`] until it is cancelled.
+pub async fn watch_eips(
+    client: Client,
+    namespace: Option<&str>,
+    ringer: Ringer,
+    cancel: CancellationToken,
+) {
+    let resource = ApiResource::erase::<Eip>(&());
+    let events = watcher(api::<SeenEip>(client, namespace, &resource), watcher::Config::default());
+    follow(events.default_backoff(), "eips", Wake::Eip, ringer, cancel).await;
+}
+
+/// Rings [`Wake::Pod`] until it is cancelled.
+pub async fn watch_pods(
+    client: Client,
+    namespace: Option<&str>,
+    ringer: Ringer,
+    cancel: CancellationToken,
+) {
+    let resource = ApiResource::erase::<Pod>(&());
+    let managed = watcher::Config::default().labels(MANAGED);
+    let events = watcher(api::<SeenPod>(client, namespace, &resource), managed);
+    follow(events.default_backoff(), "pods", Wake::Pod, ringer, cancel).await;
+}
+
+fn api<K>(client: Client, namespace: Option<&str>, resource: &ApiResource) -> Api<K>
+where
+    K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    }
+}
+
+/// An object of which only the facts are decoded.
+trait Seen {
+    type Facts: PartialEq;
+    fn metadata(&self) -> &ObjectMeta;
+    fn facts(&self) -> Self::Facts;
+}
+
+/// Any spec will do: an Eip stored under an older schema must not end the watch.
+type SeenEip = Object<Value, NotUsed>;
+
+#[derive(Debug, PartialEq)]
+struct EipFacts {
+    uid: Option<String>,
+    deleting: bool,
+    labels: BTreeMap<String, String>,
+    pod_name: Option<Value>,
+}
+
+impl Seen for SeenEip {
+    type Facts = EipFacts;
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn facts(&self) -> EipFacts {
+        EipFacts {
+            uid: self.metadata.uid.clone(),
+            deleting: self.metadata.deletion_timestamp.is_some(),
+            labels: self.metadata.labels.clone().unwrap_or_default(),
+            pod_name: self.spec.get("podName").cloned(),
+        }
+    }
+}
+
+type SeenPod = Object<PodSpec, PodStatus>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSpec {
+    node_name: Option<String>,
+    host_network: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: Option<String>,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<Value>>,
+    conditions: Vec<PodCondition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct PodFacts {
+    uid: Option<String>,
+    deleting: bool,
+    labels: BTreeMap<String, String>,
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+impl Seen for SeenPod {
+    type Facts = PodFacts;
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn facts(&self) -> PodFacts {
+        let mut status = self.status.clone().unwrap_or_default();
+        // The other conditions come and go while a pod starts, and say nothing about its IP.
+        status.conditions.retain(|condition| condition.kind == "PodReadyToStartContainers");
+        PodFacts {
+            uid: self.metadata.uid.clone(),
+            deleting: self.metadata.deletion_timestamp.is_some(),
+            labels: self.metadata.labels.clone().unwrap_or_default(),
+            spec: self.spec.clone(),
+            status,
+        }
+    }
+}
+
+/// What the watch last showed, to tell a change from noise.
+struct Memory<K: Seen> {
+    known: BTreeMap<String, K::Facts>,
+    relisted: BTreeSet<String>,
+    changed: bool,
+}
+
+impl<K: Seen> Memory<K> {
+    fn new() -> Self {
+        Memory { known: BTreeMap::new(), relisted: BTreeSet::new(), changed: false }
+    }
+
+    /// Takes in an event and says whether to ring. A list is judged when it is complete.
+    fn absorb(&mut self, event: &Event<K>) -> bool {
+        match event {
+            Event::Apply(object) => self.learn(key(object), object.facts()),
+            Event::Delete(object) => self.known.remove(&key(object)).is_some(),
+            Event::Init => {
+                self.relisted.clear();
+                false
+            }
+            Event::InitApply(object) => {
+                self.changed |= self.learn(key(object), object.facts());
+                self.relisted.insert(key(object));
+                false
+            }
+            Event::InitDone => {
+                let before = self.known.len();
+                let relisted = std::mem::take(&mut self.relisted);
+                self.known.retain(|key, _| relisted.contains(key));
+                std::mem::take(&mut self.changed) || self.known.len() < before
+            }
+        }
+    }
+
+    fn learn(&mut self, key: String, facts: K::Facts) -> bool {
+        if self.known.get(&key) == Some(&facts) {
+            return false;
+        }
+        self.known.insert(key, facts);
+        true
+    }
+}
+
+fn key<K: Seen>(object: &K) -> String {
+    let metadata = object.metadata();
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}/{}", part(&metadata.namespace), part(&metadata.name))
+}
+
+/// Says an error once, and again only when its text changes or when it has gone.
+#[derive(Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Whether the text is news.
+    fn arises(&mut self, text: &str) -> bool {
+        let news = self.0.as_deref() != Some(text);
+        self.0 = Some(text.to_owned());
+        news
+    }
+
+    /// Whether there was trouble.
+    fn ends(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
+async fn follow<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    what: &'static str,
+    wake: Wake,
+    ringer: Ringer,
+    cancel: CancellationToken,
+) where
+    K: Seen + Clone + Debug + DeserializeOwned,
+{
+    let mut events = std::pin::pin!(events);
+    let (mut memory, mut trouble) = (Memory::new(), Trouble::default());
+    loop {
+        let event = tokio::select! {
+            () = cancel.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            None => return,
+            Some(Ok(event)) => {
+                // A fresh list begins before the server has answered anything.
+                if !matches!(event, Event::Init) && trouble.ends() {
+                    info!(watch = what, "the watch works again");
+                }
+                if memory.absorb(&event) {
+                    ringer.ring(wake);
+                }
+            }
+            Some(Err(error)) => {
+                let error = error.to_string();
+                if trouble.arises(&error) {
+                    warn!(watch = what, error, "the watch fails, the interval goes on without it");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,9 @@ class Cluster:
         names = "DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1"
         for who, subject in (("server", "/CN=kube-apiserver"), ("admin", "/O=system:masters/CN=admin")):
             self.openssl(f"req -new {key} -keyout {who}.key -out {who}.csr -subj {subject}")
-            (self.data / "extensions").write_text(f"subjectAltName={names}\n" if who == "server" else "")
+            # An extension makes it a certificate of version 3; rustls refuses older ones.
+            extension = f"subjectAltName={names}" if who == "server" else "extendedKeyUsage=clientAuth"
+            (self.data / "extensions").write_text(f"{extension}\n")
             self.openssl(f"x509 -req -in {who}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out {who}.crt -days 30"
                          " -extfile extensions")
         self.write_kubeconfig()

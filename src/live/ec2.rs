@@ -186,7 +186,8 @@ impl Ec2 {
 
     /// Sent once: there is no client token, and a repeated call buys a second address.
     async fn allocate(&self, tags: BTreeMap<String, String>) -> Result<Outcome, (String, String)> {
-        let tags = tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let tags =
+            tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::ElasticIp)
             .set_tags(Some(tags.collect()))
@@ -252,9 +253,10 @@ fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
 
 /// Whether an IP's interface is among these, and its trunk if it is a branch interface.
 fn is_found(found: &BTreeMap<InterfaceId, Interface>, ip: Ipv4Addr) -> bool {
-    found.values().filter(|interface| interface.ips.contains(&ip)).any(|interface| {
-        interface.trunk.as_ref().is_none_or(|trunk| found.contains_key(trunk))
-    })
+    found
+        .values()
+        .filter(|interface| interface.ips.contains(&ip))
+        .any(|interface| interface.trunk.as_ref().is_none_or(|trunk| found.contains_key(trunk)))
 }
 
 /// Some stand-ins answer an empty string where EC2 leaves a field out.

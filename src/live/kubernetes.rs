@@ -406,8 +406,10 @@ fn status_object(status: &Status, seen: &[Condition]) -> EipStatus {
             reason: reason.to_owned(),
             message: message.to_owned(),
             observed_generation: Some(status.generation),
-            last_transition_time: before
-                .map_or_else(|| Time(Timestamp::now()), |before| before.last_transition_time.clone()),
+            last_transition_time: before.map_or_else(
+                || Time(Timestamp::now()),
+                |before| before.last_transition_time.clone(),
+            ),
         }
     };
     let (allocated, associated) = (status.allocation.is_some(), status.association.is_some());
@@ -439,8 +441,7 @@ fn pod(object: &core::Pod) -> Pod {
     let deleting = meta.deletion_timestamp.is_some();
     let grace = meta.deletion_grace_period_seconds.unwrap_or_default();
     let legacy = names::LEGACY_POD_FINALIZERS.into_iter().map(str::to_owned);
-    let legacy: BTreeSet<String> =
-        legacy.filter(|one| object.finalizers().contains(one)).collect();
+    let legacy: BTreeSet<String> = legacy.filter(|one| object.finalizers().contains(one)).collect();
     Pod {
         uid: object.uid().unwrap_or_default(),
         node: spec.and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),

@@ -97,9 +97,7 @@ fn needs_nodes(snapshot: &Snapshot) -> bool {
 }
 
 fn has_seat(claims: &[Claim<'_>], pod: &Key) -> bool {
-    claims
-        .iter()
-        .any(|claim| matches!(&claim.seat, Seat::Pod(target) if target.key == *pod))
+    claims.iter().any(|claim| matches!(&claim.seat, Seat::Pod(target) if target.key == *pod))
 }
 
 /// The IPs whose interfaces are wanted: of pods whose claim has no address on them yet, and of

@@ -238,11 +238,7 @@ impl Operator {
     }
 }
 
-fn note_unread<T>(
-    unread: &mut BTreeMap<&'static str, String>,
-    name: &'static str,
-    part: &Part<T>,
-) {
+fn note_unread<T>(unread: &mut BTreeMap<&'static str, String>, name: &'static str, part: &Part<T>) {
     if let Some(why) = part.why_unknown() {
         unread.insert(name, why.to_owned());
     }

@@ -114,11 +114,12 @@ fn ec2_action(action: &Action) -> Option<&'static str> {
 fn say(performed: &Performed) {
     let step = &performed.step;
     let (op, eip, reason) = (step.action.verb(), step.claim.to_string(), step.reason.code());
-    let text = step_line(step);
+    let text = done_line(step);
     match &performed.end {
         End::Done => {
             let result = result(&performed.effects);
-            info!(op, eip, reason, result, "done: {text}");
+            let arrow = if result.is_empty() { "" } else { " → " };
+            info!(op, eip, reason, result, "done: {text}{arrow}{result}");
         }
         End::Changed(why) => info!(op, eip, reason, "not done: {text}: {}", escaped(why)),
         End::Failed(failure) => warn!(
@@ -130,6 +131,12 @@ fn say(performed: &Performed) {
             "failed: {text}"
         ),
     }
+}
+
+/// The step without its reason, which the plan has said.
+fn done_line(step: &Step) -> String {
+    let line = step_line(step);
+    line.split("   because ").next().unwrap_or_default().to_owned()
 }
 
 /// What AWS chose.

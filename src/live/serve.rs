@@ -58,10 +58,8 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         }
     };
     cancel.cancel();
-    let _ = timeout(Duration::from_secs(1), async {
-        while tasks.join_next().await.is_some() {}
-    })
-    .await;
+    let _ =
+        timeout(Duration::from_secs(1), async { while tasks.join_next().await.is_some() {} }).await;
     info!("stopped");
     result
 }
@@ -97,8 +95,12 @@ async fn work(
         }
     }
     let cluster = Cluster { name: config.cluster_name.clone(), uid };
-    let ec2 =
-        Arc::new(Ec2::new(&sdk, cluster.clone(), config.default_tags.clone(), config.vpc_id.clone()));
+    let ec2 = Arc::new(Ec2::new(
+        &sdk,
+        cluster.clone(),
+        config.default_tags.clone(),
+        config.vpc_id.clone(),
+    ));
     let quota = Arc::new(channel::Sender::new(None));
     let following = quotas::follow(sdk, ec2.clone(), quota.clone(), cancel.clone());
     tasks.spawn(following);
@@ -120,9 +122,8 @@ async fn work(
     };
     let hands = Hands { ec2, kubernetes, limiter: Limiter::new(config.ec2_rate, config.ec2_burst) };
     let announcer = Announcer::new(config.log_format(), config.dry_run);
-    let mut operator = Operator::new(
-        cluster, settings, config.dry_run, hands, quota, announcer, cancel.clone(),
-    );
+    let mut operator =
+        Operator::new(cluster, settings, config.dry_run, hands, quota, announcer, cancel.clone());
     ringer.ring(Wake::Start);
     loop {
         let wakes = tokio::select! {

@@ -4,6 +4,7 @@
 //! what cannot be sent is dropped and told once.
 
 mod export;
+mod lines;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
@@ -23,6 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
+use self::lines::Lines;
 use super::config::{Config, LogFormat, Tracing};
 
 /// How long the last spans may take.
@@ -102,7 +104,9 @@ where
 {
     let unset = if terminal { LogFormat::Text } else { LogFormat::Json };
     match format.unwrap_or(unset) {
-        LogFormat::Text => fmt::layer().with_ansi(terminal).with_writer(to).boxed(),
+        LogFormat::Text => {
+            fmt::layer().with_ansi(terminal).event_format(Lines).with_writer(to).boxed()
+        }
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)

@@ -28,6 +28,8 @@ pub enum Wake {
     Eip,
     /// The facts of a managed pod changed.
     Pod,
+    /// A managed pod that had an IP is gone, or is not what it was: an address may be exposed.
+    Exposure,
     /// The last cycle left work, or knows that waiting is over.
     Progress,
     /// Nothing rang for twice the expected gap: the bell or a watch has failed.
@@ -42,6 +44,7 @@ impl Wake {
             Wake::Interval => "interval",
             Wake::Eip => "eip",
             Wake::Pod => "pod",
+            Wake::Exposure => "exposure",
             Wake::Progress => "progress",
             Wake::Watchdog => "watchdog",
         }
@@ -104,11 +107,10 @@ impl Mailbox {
         self.ringer.0.send_replace(BTreeSet::new())
     }
 
-    /// Waits until an Eip or a pod has changed, and takes nothing: the act phase ends early on it.
+    /// Waits until an address may be exposed, and takes nothing: the act phase ends early on it.
     pub async fn urgent(&self) {
         let mut reasons = self.reasons.clone();
-        let pending =
-            |reasons: &BTreeSet<Wake>| reasons.contains(&Wake::Eip) || reasons.contains(&Wake::Pod);
+        let pending = |reasons: &BTreeSet<Wake>| reasons.contains(&Wake::Exposure);
         // It fails only without a sender, and this mailbox holds one.
         let _ = reasons.wait_for(pending).await;
     }

@@ -37,7 +37,7 @@ pub async fn watch_eips(
 ) {
     let resource = ApiResource::erase::<Eip>(&());
     let events = watcher(api::<SeenEip>(client, namespace, &resource), watcher::Config::default());
-    follow(events.default_backoff(), "eips", Wake::Eip, ringer, cancel).await;
+    follow(events.default_backoff(), "eips", ringer, cancel).await;
 }
 
 /// Rings [`Wake::Pod`] until it is cancelled.
@@ -50,7 +50,7 @@ pub async fn watch_pods(
     let resource = ApiResource::erase::<Pod>(&());
     let managed = watcher::Config::default().labels(MANAGED);
     let events = watcher(api::<SeenPod>(client, namespace, &resource), managed);
-    follow(events.default_backoff(), "pods", Wake::Pod, ringer, cancel).await;
+    follow(events.default_backoff(), "pods", ringer, cancel).await;
 }
 
 fn api<K>(client: Client, namespace: Option<&str>, resource: &ApiResource) -> Api<K>
@@ -66,6 +66,11 @@ where
 /// An object of which only the facts are decoded.
 trait Seen {
     type Facts: PartialEq;
+    /// What a change rings.
+    const NEWS: Wake;
+    /// Whether an address may be on an object with these facts, so that any change of it may
+    /// expose somebody.
+    fn carries(facts: &Self::Facts) -> bool;
     fn metadata(&self) -> &ObjectMeta;
     fn facts(&self) -> Self::Facts;
 }
@@ -83,6 +88,10 @@ struct EipFacts {
 
 impl Seen for SeenEip {
     type Facts = EipFacts;
+    const NEWS: Wake = Wake::Eip;
+    fn carries(_: &EipFacts) -> bool {
+        false
+    }
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
     }
@@ -134,6 +143,10 @@ struct PodFacts {
 
 impl Seen for SeenPod {
     type Facts = PodFacts;
+    const NEWS: Wake = Wake::Pod;
+    fn carries(facts: &PodFacts) -> bool {
+        facts.status.pod_ip.is_some()
+    }
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
     }
@@ -155,44 +168,52 @@ impl Seen for SeenPod {
 struct Memory<K: Seen> {
     known: BTreeMap<String, K::Facts>,
     relisted: BTreeSet<String>,
-    changed: bool,
+    /// What the list under way has changed.
+    changed: Option<Wake>,
 }
 
 impl<K: Seen> Memory<K> {
     fn new() -> Self {
-        Memory { known: BTreeMap::new(), relisted: BTreeSet::new(), changed: false }
+        Memory { known: BTreeMap::new(), relisted: BTreeSet::new(), changed: None }
     }
 
-    /// Takes in an event and says whether to ring. A list is judged when it is complete.
-    fn absorb(&mut self, event: &Event<K>) -> bool {
+    /// Takes in an event and says what to ring. A list is judged when it is complete.
+    fn absorb(&mut self, event: &Event<K>) -> Option<Wake> {
         match event {
             Event::Apply(object) => self.learn(key(object), object.facts()),
-            Event::Delete(object) => self.known.remove(&key(object)).is_some(),
+            Event::Delete(object) => self.known.remove(&key(object)).map(|gone| wake::<K>(&gone)),
             Event::Init => {
                 self.relisted.clear();
-                false
+                None
             }
             Event::InitApply(object) => {
-                self.changed |= self.learn(key(object), object.facts());
+                self.changed = self.learn(key(object), object.facts()).max(self.changed);
                 self.relisted.insert(key(object));
-                false
+                None
             }
             Event::InitDone => {
-                let before = self.known.len();
                 let relisted = std::mem::take(&mut self.relisted);
-                self.known.retain(|key, _| relisted.contains(key));
-                std::mem::take(&mut self.changed) || self.known.len() < before
+                let gone = self.known.extract_if(.., |key, _| !relisted.contains(key));
+                let gone = gone.map(|(_, facts)| wake::<K>(&facts)).max();
+                gone.max(self.changed.take())
             }
         }
     }
 
-    fn learn(&mut self, key: String, facts: K::Facts) -> bool {
+    fn learn(&mut self, key: String, facts: K::Facts) -> Option<Wake> {
         if self.known.get(&key) == Some(&facts) {
-            return false;
+            return None;
         }
-        self.known.insert(key, facts);
-        true
+        match self.known.insert(key, facts) {
+            Some(before) => Some(wake::<K>(&before)),
+            None => Some(K::NEWS),
+        }
     }
+}
+
+/// What to ring when an object with these facts has changed.
+fn wake<K: Seen>(before: &K::Facts) -> Wake {
+    if K::carries(before) { Wake::Exposure } else { K::NEWS }
 }
 
 fn key<K: Seen>(object: &K) -> String {
@@ -222,7 +243,6 @@ impl Trouble {
 async fn follow<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     what: &'static str,
-    wake: Wake,
     ringer: Ringer,
     cancel: CancellationToken,
 ) where
@@ -242,7 +262,7 @@ async fn follow<K>(
                 if !matches!(event, Event::Init) && trouble.ends() {
                     info!(watch = what, "the watch works again");
                 }
-                if memory.absorb(&event) {
+                if let Some(wake) = memory.absorb(&event) {
                     ringer.ring(wake);
                 }
             }

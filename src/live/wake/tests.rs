@@ -101,9 +101,9 @@ async fn a_wait_that_is_given_up_takes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_an_eip_or_a_pod_is_urgent_and_it_is_not_taken() {
+async fn only_exposure_is_urgent_and_it_is_not_taken() {
     let mut mailbox = Mailbox::new(MIN, GAP);
-    for reason in [Wake::Interval, Wake::Progress, Wake::Start] {
+    for reason in [Wake::Interval, Wake::Progress, Wake::Start, Wake::Eip, Wake::Pod] {
         mailbox.ringer().ring(reason);
     }
     assert!(tokio::time::timeout(GAP, mailbox.urgent()).await.is_err());
@@ -111,11 +111,11 @@ async fn only_an_eip_or_a_pod_is_urgent_and_it_is_not_taken() {
     let begin = Instant::now();
     tokio::spawn(async move {
         tokio::time::sleep(MIN).await;
-        ringer.ring(Wake::Pod);
+        ringer.ring(Wake::Exposure);
     });
     mailbox.urgent().await;
     about(begin.elapsed(), MIN);
-    assert!(mailbox.next().await.contains(&Wake::Pod));
+    assert!(mailbox.next().await.contains(&Wake::Exposure));
     assert!(tokio::time::timeout(GAP, mailbox.urgent()).await.is_err(), "it was taken");
 }
 
@@ -172,10 +172,10 @@ async fn the_interval_rings_once_for_each_rearm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn arming_again_takes_the_last_ring_back() {
     let mut mailbox = Mailbox::new(Duration::ZERO, Duration::from_secs(600));
-    let rhythm = Rhythm::Every(Duration::from_secs(3));
+    let rhythm = Rhythm::Every(Duration::from_secs(5));
     let mut bell = CronBell::start(rhythm, mailbox.ringer()).await.unwrap();
-    // The whole interval has passed, so this would ring after a second.
-    bell.rearm(Duration::from_secs(3)).await.unwrap();
+    // Most of the interval has passed, so this would ring first.
+    bell.rearm(Duration::from_secs(2)).await.unwrap();
     bell.rearm(Duration::ZERO).await.unwrap();
     assert_eq!(rung(&mut mailbox).await, reasons([Wake::Interval]));
     let silence = tokio::time::timeout(Duration::from_secs(3), mailbox.next());

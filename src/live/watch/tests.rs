@@ -38,8 +38,8 @@ fn same(_: &mut Value) {}
 /// Whether the second showing of an object rings after the first.
 fn rings<K: Seen>(first: K, second: K) -> bool {
     let mut memory = Memory::new();
-    assert!(memory.absorb(&Event::Apply(first)), "a new object rings");
-    memory.absorb(&Event::Apply(second))
+    assert!(memory.absorb(&Event::Apply(first)).is_some(), "a new object rings");
+    memory.absorb(&Event::Apply(second)).is_some()
 }
 
 #[test]
@@ -101,24 +101,38 @@ fn an_eip_rings_for_its_pod_name_and_its_life_but_not_for_its_status() {
 #[test]
 fn an_eip_of_another_shape_is_seen_too() {
     let old = eip(|eip| eip["spec"] = json!({"selector": {"pod": {"podName": "web"}}}));
-    assert!(Memory::new().absorb(&Event::Apply(old)));
+    assert_eq!(Memory::new().absorb(&Event::Apply(old)), Some(Wake::Eip));
 }
 
 #[test]
 fn a_deletion_rings_once() {
     let mut memory = Memory::new();
     memory.absorb(&Event::Apply(eip(same)));
-    assert!(memory.absorb(&Event::Delete(eip(same))));
-    assert!(!memory.absorb(&Event::Delete(eip(same))), "it is gone already");
+    assert_eq!(memory.absorb(&Event::Delete(eip(same))), Some(Wake::Eip));
+    assert_eq!(memory.absorb(&Event::Delete(eip(same))), None, "it is gone already");
+}
+
+#[test]
+fn a_pod_that_had_an_ip_may_expose_an_address_when_it_changes_or_goes() {
+    let starting = || pod(|pod| pod["status"] = json!({"phase": "Pending"}));
+    let ended = || pod(|pod| pod["status"]["phase"] = json!("Succeeded"));
+    let mut memory = Memory::new();
+    assert_eq!(memory.absorb(&Event::Apply(starting())), Some(Wake::Pod));
+    assert_eq!(memory.absorb(&Event::Apply(pod(same))), Some(Wake::Pod), "it got its IP");
+    assert_eq!(memory.absorb(&Event::Apply(ended())), Some(Wake::Exposure));
+    assert_eq!(memory.absorb(&Event::Delete(ended())), Some(Wake::Exposure));
+    memory.absorb(&Event::Apply(pod(same)));
+    memory.absorb(&Event::Init);
+    assert_eq!(memory.absorb(&Event::InitDone), Some(Wake::Exposure), "gone while nobody watched");
 }
 
 /// Feeds a complete list and says whether its end rang; nothing before its end may.
 fn relist(memory: &mut Memory<SeenEip>, eips: Vec<SeenEip>) -> bool {
-    assert!(!memory.absorb(&Event::Init));
+    assert_eq!(memory.absorb(&Event::Init), None);
     for eip in eips {
-        assert!(!memory.absorb(&Event::InitApply(eip)));
+        assert_eq!(memory.absorb(&Event::InitApply(eip)), None);
     }
-    memory.absorb(&Event::InitDone)
+    memory.absorb(&Event::InitDone).is_some()
 }
 
 #[test]
@@ -165,7 +179,7 @@ async fn it_rings_goes_on_after_errors_and_ends_when_cancelled() {
     let failure = || Err(watcher::Error::WatchError(Box::new(Status::failure("no", "Gone"))));
     let events = vec![failure(), failure(), Ok(Event::Apply(eip(same)))];
     let events = stream::iter(events).chain(stream::pending());
-    let watch = tokio::spawn(follow(events, "eips", Wake::Eip, mailbox.ringer(), cancel.clone()));
+    let watch = tokio::spawn(follow(events, "eips", mailbox.ringer(), cancel.clone()));
     assert_eq!(mailbox.next().await, BTreeSet::from([Wake::Eip]));
     assert!(!watch.is_finished());
     cancel.cancel();

@@ -36,6 +36,16 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# is_ready: the operator answers /readyz with 200. Without curl, which not every machine has.
+is_ready() {
+  local code
+  { exec 3<>"/dev/tcp/127.0.0.1/$OPERATOR_PORT"; } 2>/dev/null || return 1
+  printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
+  read -r -t 2 _ code _ <&3 || code=
+  exec 3>&-
+  [ "$code" = 200 ]
+}
+
 # start_operator LOG KUBECONFIG [NAME=VALUE…]: starts the operator, waits until it is ready, and
 # leaves its pid in OPERATOR_PID and its health port in OPERATOR_PORT.
 start_operator() {
@@ -45,9 +55,7 @@ start_operator() {
   env KUBECONFIG="$kubeconfig" LISTEN_ADDRESS="127.0.0.1:$OPERATOR_PORT" "$@" "$OPERATOR" >"$log" 2>&1 &
   OPERATOR_PID=$!
   for waited in $(seq 1 150); do
-    if curl --silent --fail --max-time 2 "http://127.0.0.1:$OPERATOR_PORT/readyz" >/dev/null; then
-      return 0
-    fi
+    if is_ready; then return 0; fi
     if ! kill -0 "$OPERATOR_PID" 2>/dev/null; then
       say "eip-operator ended before it was ready:"
       tail -n 20 "$log" >&2

@@ -1,11 +1,12 @@
 //! The front page of eip-operator, which gives Kubernetes pods AWS Elastic IPs.
 //!
 //! ```text
-//!         interval ─┐                        ┌──────────── one cycle, never two at once ─────────────┐
-//!  watch: Eip, pod ─┼─► mailbox (coalesces) ─►│ observe → overlay → forecast → log ─► dry run? stop  │
-//!    own progress  ─┘   debounce, watchdog    │                                └─► act, in rounds:   │
-//!                                             │              plan → confirm → perform → absorb ⟲     │
-//!                                             └── report: status, what waits, next wake-up ──────────┘
+//!         interval ─┐                    ┌────────── one cycle, never two at once ───────────┐
+//!  watch: Eip, pod ─┼─► mailbox ────────►│ observe → overlay → forecast → log ─► dry run?    │
+//!      own progress ─┘   (coalesces,     │                                       stop.       │
+//!                         debounces,     │         ┌───── else act, in rounds ─────┐         │
+//!                         watchdog)      │         └─► plan → confirm → perform ───┘ absorb  │
+//!                                        └── report: status, what waits, next wake-up ───────┘
 //! ```
 //!
 //! Two halves. [`plan`] decides and is pure: a value goes in, a value comes out. `live` does, and
@@ -15,27 +16,28 @@
 //!
 //! # Where to look
 //!
-//! | Question                                            | File                                     |
-//! |-----------------------------------------------------|------------------------------------------|
-//! | What can the operator see?                          | [`plan::snapshot`]                       |
-//! | What can it change, why, and what does it wait for? | [`plan::action`]                         |
-//! | In which order are the rules asked?                 | [`plan::planner`]                        |
-//! | Which pod may carry an address, and where is it?    | [`plan::claims`]                         |
-//! | When does an address leave a pod?                   | [`plan::rules`], `disassociate`          |
-//! | When is an address bought, bound, given back?       | [`plan::rules`], `allocate`, `associate`, `release` |
-//! | When is an Eip made for a pod, and deleted?         | [`plan::rules`], `create`, `retire`      |
-//! | What do annotations and status say, and when?       | [`plan::rules`], `annotate`, `clear`, `record` |
-//! | Where does a plan lead?                             | [`plan::forecast`]                       |
-//! | Which fresh reads confirm a step?                   | [`plan::execution`]                      |
-//! | What is remembered between looks?                   | [`plan::recent`]                         |
-//! | What does an error of AWS mean?                     | [`plan::meaning`]                        |
-//! | What must no plan contain?                          | [`plan::faults`]                         |
-//! | How is a plan printed?                              | [`plan::text`]                           |
-//! | What runs a cycle?                                  | `live::operator`                         |
-//! | What starts a cycle?                                | `live::wake`, `live::watch`              |
-//! | In which order is the world read?                   | `live::observe`                          |
-//! | What calls are made, and how are they limited?      | `live::perform`, `live::ec2`, `live::kubernetes`, `live::limiter` |
-//! | What may be configured?                             | `live::config`                           |
+//! - What can the operator see? [`plan::snapshot`]
+//! - What can it change, why, and what does it wait for? [`plan::action`]
+//! - In which order are the rules asked? [`plan::planner`]
+//! - Which pod may carry an address, and where is it? [`plan::claims`]
+//! - When does an address leave a pod? [`plan::rules`] `disassociate`
+//! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`
+//! - When is an Eip made for a pod, and deleted? [`plan::rules`] `create` `retire`
+//! - What do annotations and status say, and when? [`plan::rules`] `annotate` `clear` `record`
+//! - Where does a plan lead? [`plan::forecast`]
+//! - Which fresh reads confirm a step? [`plan::execution`]
+//! - What is remembered between looks? [`plan::recent`]
+//! - What does an error of AWS mean? [`plan::meaning`]
+//! - What must no plan contain? [`plan::faults`]
+//! - How is a plan printed? [`plan::text`]
+//! - What runs a cycle? `live::operator`
+//! - What starts a cycle? `live::wake` `live::watch`
+//! - In which order is the world read? `live::observe`
+//! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
+//! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
+//! - What is the Eip resource, and who installs it? `live::crd`
+//! - What may be configured? `live::config`
+//! - What is logged, traced, served? `live::announce` `live::telemetry` `live::http`
 //!
 //! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.
 //!

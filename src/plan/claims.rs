@@ -178,9 +178,8 @@ fn seat<'a>(
     let serving = served.get(&pod_key).copied();
     if !eip.deleting && serving != Some(&eip.uid) {
         let other = snapshot.eips.known().into_iter().flatten();
-        let other = other.filter(|(_, other)| Some(&other.uid) == serving).map(|(key, _)| key);
-        if let Some(eip) = other.cloned().next() {
-            return Seat::Nowhere(Absence::ClaimedBy { eip });
+        if let Some((key, _)) = other.into_iter().find(|(_, other)| Some(&other.uid) == serving) {
+            return Seat::Nowhere(Absence::ClaimedBy { eip: key.clone() });
         }
     }
     match eligible(pod, &snapshot.settings) {

@@ -6,7 +6,6 @@ pub mod crd;
 pub mod ec2;
 pub mod http;
 pub mod kubernetes;
-pub mod kubernetes_client;
 pub mod limiter;
 pub mod observe;
 pub mod operator;

@@ -16,7 +16,7 @@ use super::config::Config;
 use super::ec2::Ec2;
 use super::http::{self, Health};
 use super::kubernetes::Kubernetes;
-use super::kubernetes_client::{Clients, clients};
+use super::kubernetes::client::{Clients, clients};
 use super::limiter::Limiter;
 use super::operator::Operator;
 use super::perform::Hands;

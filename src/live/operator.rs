@@ -223,7 +223,8 @@ impl Operator {
         note_unread(&mut unread, "interfaces", &snapshot.interfaces);
         for (part, why) in &unread {
             if self.unread.get(part) != Some(why) {
-                warn!(part, error = %why, "{part} could not be read; nothing is done that needs them");
+                let so = "nothing is done that needs them";
+                warn!(part, error = %why, "{part} could not be read; {so}");
             }
         }
         for part in self.unread.keys().filter(|part| !unread.contains_key(*part)) {

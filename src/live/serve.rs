@@ -164,7 +164,7 @@ async fn cluster_uid(kubernetes: &Kubernetes, cancel: &CancellationToken) -> Opt
         match kubernetes.cluster_uid().await {
             Ok(uid) => return Some(uid),
             Err(failure) if said.as_ref() != Some(&failure) => {
-                warn!(error = %failure.message, "namespace kube-system could not be read, trying on");
+                warn!(error = %failure.message, "cannot read namespace kube-system, trying on");
                 said = Some(failure);
             }
             Err(_) => {}

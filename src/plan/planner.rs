@@ -1,16 +1,16 @@
 //! The planner: from a snapshot to the next safe steps.
 //!
-//! | The claim …                            | its address …                  | so the plan says            |
-//! |----------------------------------------|--------------------------------|-----------------------------|
-//! | names a pod that may carry it          | does not exist                 | hold, then allocate         |
-//! |                                        | is idle                        | associate                   |
-//! |                                        | is on that pod                 | annotate, record            |
-//! |                                        | is elsewhere                   | disassociate                |
-//! | names a pod that may not, or none      | is idle, or does not exist     | (a note says why)           |
-//! |                                        | is somewhere                   | disassociate, clear         |
-//! | is being deleted                       | is somewhere                   | clear, then disassociate    |
-//! |                                        | is idle                        | release                     |
-//! |                                        | does not exist any more        | let go                      |
+//! | The claim …                         | its address …              | so the plan says          |
+//! |-------------------------------------|----------------------------|---------------------------|
+//! | names a pod that may carry it       | does not exist             | hold, then allocate       |
+//! |                                     | is idle                    | associate                 |
+//! |                                     | is on that pod             | annotate, record          |
+//! |                                     | is elsewhere               | disassociate              |
+//! | names a pod that may not, or none   | is idle, or does not exist | (a note says why)         |
+//! |                                     | is somewhere               | disassociate, clear       |
+//! | is being deleted                    | is somewhere               | clear, then disassociate  |
+//! |                                     | is idle                    | release                   |
+//! |                                     | does not exist any more    | let go                    |
 //!
 //! A plan rests only on what the snapshot holds, so it is one round: what depends on the outcome
 //! of a step is planned once that outcome is in the snapshot. [`super::forecast`] runs the rounds
@@ -106,8 +106,10 @@ impl<'a> Draft<'a> {
 
     /// Whether an association of this address ends in this round.
     pub fn ends(&self, id: &AllocationId) -> bool {
-        let ends = |step: &Step| matches!(&step.action, Action::Disassociate { address, .. } if address == id);
-        self.plan.steps.iter().any(ends)
+        self.plan.steps.iter().any(|step| match &step.action {
+            Action::Disassociate { address, .. } => address == id,
+            _ => false,
+        })
     }
 
     /// Ending exposure and telling people never wait for an earlier failure.

@@ -112,7 +112,11 @@ impl<'de, V: Deserialize<'de>, K: Deserialize<'de> + Ord> Deserialize<'de>
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<K, V>(std::marker::PhantomData<(K, V)>);
 
-        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> de::Visitor<'de> for Visitor<K, V> {
+        impl<'de, K, V> de::Visitor<'de> for Visitor<K, V>
+        where
+            K: Deserialize<'de> + Ord,
+            V: Deserialize<'de>,
+        {
             type Value = Part<BTreeMap<K, V>>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

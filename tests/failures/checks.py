@@ -1,0 +1,352 @@
+"""What eip-operator promises when something fails. Each check gets a World of its own and raises Differs."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from world import RBAC, ROOT, SETTLE, WRITING, Differs, eventually, same, throughout
+
+BEFORE, TOGETHER, ALONE = "before the definition is installed", "side by side", "one after another"
+CHECKS = []  # (when, promise, function)
+
+
+def promise(text, when=TOGETHER):
+    def add(function):
+        CHECKS.append((when, text, function))
+        return function
+    return add
+
+
+def fault(action, mode, **more):
+    return {"action": action, "mode": mode, **more}
+
+
+def refusal(action, status, code=None, **more):
+    return fault(action, "status", status=status, **({"code": code} if code else {}), **more)
+
+
+# --- the start
+
+
+@promise("missing and wrong variables are all named in one message, with exit code 1, and nothing is touched", BEFORE)
+def wrong_variables(world):
+    wrong = {"CLUSTER_NAME": None, "DRY_RUN": "maybe", "RECONCILE_INTERVAL": "0s", "EC2_SETTLE": "soon",
+             "EC2_RATE": "-1", "DEFAULT_TAGS": "{", "LISTEN_ADDRESS": "nowhere"}
+    world.start(ready=False, **wrong)
+    same("the exit code", world.ended(5), 1)
+    text = world.log()
+    same("the message's first line", text.splitlines()[0], f"error: {len(wrong)} settings are wrong:")
+    for name, value in wrong.items():
+        told = f"{name} is unset: " if value is None else f"{name} is \"{value}\": "
+        same(f"lines that begin with '{told}'", [line.strip().startswith(told) for line in text.splitlines()].count(True), 1)
+    world.start(ready=False, CLUSTER_NAME=None)
+    same("the exit code", world.ended(5), 1)
+    world.said("error: 1 setting is wrong:")
+    same("calls of EC2", world.calls(), [])
+    same("requests of the API server", world.requests(), [])
+
+
+@promise("a dry run without the definition says so once, is not ready until it appears, then plans and changes nothing",
+         BEFORE)
+def dry_run_without_definition(world):
+    world.start(ready=False, DRY_RUN="true")
+    eventually(20, world.said, "eips could not be read;")
+    world.looks(4)
+    world.said("eips could not be read;")
+    world.answers("readyz", 503)
+    definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/eips.materialize.cloud"
+    same("the definition", world.kubernetes.ask("GET", definition), None)
+    install_definition()
+    eventually(20, world.make, "web", "web-0")
+    eventually(20, world.answers, "readyz", 200)
+    world.said("eips can be read again")
+    eventually(10, lambda: same("a plan that allocates", '"op":"allocate"' in world.log(), True))
+    world.looks(3)
+    same("mutating calls of EC2", world.mutations(), [])
+    same("writing requests", world.requests(WRITING), [])
+
+
+def install_definition():
+    """Idempotent: also for a run without the check above."""
+    apply = ["kubectl", "apply", "--server-side", "-f", str(ROOT / "manifests/crd.yaml")]
+    subprocess.run(apply, check=True, capture_output=True, timeout=30)
+    wait = ["kubectl", "wait", "--for=condition=Established", "crd/eips.materialize.cloud", "--timeout=20s"]
+    subprocess.run(wait, check=True, capture_output=True, timeout=30)
+
+
+# --- what cannot be read
+
+
+@promise("without permission for pods that is said once, no pod is touched, a deleted Eip is released; with it pods are served")
+def without_pods(world):
+    role = world.kubernetes.ask("GET", f"{RBAC}/clusterroles/eip-operator")
+    for name, of_pods in (("pods-only", True), ("all-but-pods", False)):
+        rules = [rule for rule in role["rules"] if (rule["resources"] == ["pods"]) is of_pods]
+        world.kubernetes.create(f"{RBAC}/clusterroles", metadata={"name": name}, rules=rules)
+    world.start()
+    world.make("web", "web-0")
+    world.make_eip("spare", "nobody")
+    world.make_pod("auto-0", autocreate_eip=True)
+    for look in ((world.served, "web", "web-0"), (world.served, "auto-0", "auto-0"), (world.address, "spare")):
+        eventually(30, *look)
+    world.stop()
+    world.unbind("eip-operator")
+    world.bind("all-but-pods")
+    for pod in ("web-0", "auto-0"):
+        world.unlabel(pod)
+    world.make("new", "new-0")
+    before = len(world.calls("AssociateAddress", "DisassociateAddress"))
+    world.start(ready=False)
+    eventually(20, world.said, "pods could not be read;")
+    world.delete("eips", "spare")
+    eventually(20, world.released, "spare")
+    world.looks(3)
+    lines = world.lines()
+    world.looks(4)
+    same("log lines after four more cycles", world.lines(), lines)
+    world.said("pods could not be read;")
+    same("associations changed", len(world.calls("AssociateAddress", "DisassociateAddress")), before)
+    same("eips deleted by the operator", world.requests(["delete"], "eips"), [])
+    world.bind("pods-only")
+    eventually(20, world.served, "new", "new-0")
+    world.said("pods can be read again")
+    eventually(20, world.idle, "web")
+    eventually(20, world.released, "auto-0")
+
+
+@promise("each error while addresses are read is said once, nothing is bought meanwhile, and what waited is served after it")
+def addresses_unread(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    bought = len(world.calls("AllocateAddress"))
+    kinds = ((503, "RequestLimitExceeded", 9), (500, None, 9), (403, "UnauthorizedOperation", 3))
+    for times, (status, code, calls) in enumerate(kinds, 1):
+        world.faults(refusal("DescribeAddresses", status, code))
+        eventually(20, world.said, "addresses could not be read;", times)
+        if times == 1:
+            world.make("new", "new-0")
+        eventually(40, world.struck, calls)  # the SDK tries three times, but for what is forbidden
+        world.said("addresses could not be read;", times)
+    same("addresses bought", len(world.calls("AllocateAddress")), bought)
+    world.faults()
+    eventually(20, world.served, "new", "new-0")
+    world.said("addresses can be read again")
+    same("addresses bought", len(world.calls("AllocateAddress")), bought + 1)
+
+
+@promise("an error while interfaces are read is said once, nothing is associated meanwhile, and what waited is served after it")
+def interfaces_unread(world):
+    world.faults(refusal("DescribeNetworkInterfaces", 503, "Unavailable"))
+    world.start(ready=False)
+    world.make("web", "web-0")
+    eventually(20, world.said, "interfaces could not be read;")
+    eventually(40, world.struck, 9)
+    world.said("interfaces could not be read;")
+    world.idle("web")
+    same("associations", world.calls("AssociateAddress"), [])
+    world.faults()
+    eventually(20, world.served, "web", "web-0")
+    world.said("interfaces can be read again")
+
+
+# --- what cannot be done
+
+
+@promise("an AllocateAddress whose answer is lost leaves exactly one address")
+def allocation_lost(world):
+    world.faults(fault("AllocateAddress", "drop_after", nth=1))
+    world.start()
+    world.make("web", "web-0")
+    eventually(60, world.served, "web", "web-0")
+    throughout(SETTLE + 3, world.served, "web", "web-0")
+    same("calls of AllocateAddress", len(world.calls("AllocateAddress")), 1)
+
+
+@promise("an AllocateAddress that fails with InternalError is repeated after the settle time, and leaves exactly one address")
+def allocation_failed(world):
+    world.faults(refusal("AllocateAddress", 500, "InternalError", nth=1))
+    world.start()
+    world.make("web", "web-0")
+    eventually(80, world.served, "web", "web-0")
+    throughout(SETTLE + 3, world.served, "web", "web-0")
+    calls = world.calls("AllocateAddress")
+    same("answers of AllocateAddress", [one["status"] for one in calls], [500, 200])
+    same("the second came after the settle time", calls[1]["time"] - calls[0]["time"] >= SETTLE, True)
+
+
+@promise("AddressLimitExceeded is the Eip's Ready reason, other Eips are disassociated and released, and room is used")
+def limit_exceeded(world):
+    world.start()
+    for name in ("one", "two"):
+        world.make(name, f"{name}-0")
+    for name in ("one", "two"):
+        eventually(30, world.served, name, f"{name}-0")
+    world.faults(refusal("AllocateAddress", 400, "AddressLimitExceeded"))
+    world.make("web", "web-0")
+    eventually(20, world.ready, "web", "False", "AddressLimitExceeded")
+    world.looks(4)
+    world.struck(1)
+    same("refused purchases", [one["status"] for one in world.calls("AllocateAddress")].count(400), 1)
+    world.delete("pods", "two-0")
+    eventually(20, world.idle, "two")
+    world.delete("eips", "one")
+    eventually(20, world.released, "one")
+    world.ready("web", "False", "AddressLimitExceeded")
+    world.faults()
+    world.delete("eips", "two")
+    eventually(20, world.released, "two")
+    eventually(20, world.served, "web", "web-0")
+
+
+@promise("an AssociateAddress that finds no such address is sent once more, and the pod is served")
+def association_too_early(world):
+    world.faults(refusal("AssociateAddress", 400, "InvalidAllocationID.NotFound", nth=1))
+    world.start()
+    world.make("web", "web-0")
+    eventually(40, world.served, "web", "web-0")
+    same("answers of AssociateAddress", [one["status"] for one in world.calls("AssociateAddress")], [400, 200])
+    same("purchases", len(world.calls("AllocateAddress")), 1)
+
+
+@promise("an AssociateAddress whose answer is lost is found, not repeated, and the pod is annotated")
+def association_lost(world):
+    world.faults(fault("AssociateAddress", "drop_after", nth=1))
+    world.start()
+    world.make("web", "web-0")
+    eventually(60, world.served, "web", "web-0")
+    throughout(SETTLE + 2, world.served, "web", "web-0")
+    same("calls of AssociateAddress", len(world.calls("AssociateAddress")), 1)
+    same("calls of DisassociateAddress", len(world.calls("DisassociateAddress")), 0)
+    same("purchases", len(world.calls("AllocateAddress")), 1)
+
+
+@promise("a DisassociateAddress that fails with 503 is repeated until it is done")
+def disassociation_fails(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    world.faults(refusal("DisassociateAddress", 503, "Unavailable", times=5))
+    world.delete("pods", "web-0")
+    eventually(40, world.idle, "web")
+    world.looks(2)
+    same("answers of DisassociateAddress", [one["status"] for one in world.calls("DisassociateAddress")], [503] * 5 + [200])
+
+
+# --- the end of the process
+
+
+@promise("an operator killed while it buys is followed by one that finds that address and buys no other")
+def killed_while_buying(world):
+    world.faults(fault("AllocateAddress", "delay", nth=1, seconds=3))
+    world.start()
+    world.make("web", "web-0")
+    eventually(20, world.struck, 1)
+    world.signal(signal.SIGKILL)
+    same("the exit code", world.ended(5), -signal.SIGKILL)
+    same("the call is unanswered", world.calls("AllocateAddress"), [])
+    world.start()
+    eventually(40, world.served, "web", "web-0")
+    throughout(SETTLE + 3, world.served, "web", "web-0")
+    same("calls of AllocateAddress", len(world.calls("AllocateAddress")), 1)
+
+
+@promise("SIGTERM while a purchase hangs ends with 0 within 10 s, and the address that comes much later is given back")
+def terminated_while_buying(world):
+    world.faults(fault("AllocateAddress", "delay", nth=1, seconds=60))
+    world.start()
+    world.make("web", "web-0")
+    eventually(20, world.struck, 1)
+    world.stop(limit=10)
+    same("the call is unanswered", world.calls("AllocateAddress"), [])
+    world.start()
+    eventually(40, world.served, "web", "web-0")
+    first = world.address("web")["allocationId"]
+    eventually(70, lambda: same("purchases", len(world.calls("AllocateAddress")), 2))
+    eventually(SETTLE + 20, world.served, "web", "web-0")
+    same("the address", world.address("web")["allocationId"], first)
+
+
+@promise("SIGTERM while a look hangs ends with 0 within 10 s, and the next start serves")
+def terminated_while_looking(world):
+    world.start()
+    world.faults(fault("DescribeAddresses", "delay", seconds=60))
+    world.make("web", "web-0")
+    eventually(20, world.struck, 1)
+    world.stop(limit=10)
+    world.faults()
+    world.start()
+    eventually(30, world.served, "web", "web-0")
+    same("purchases", len(world.calls("AllocateAddress")), 1)
+
+
+@promise("an operator that stood still for longer than three intervals goes on, is healthy and serves")
+def stood_still(world):
+    world.start()
+    world.signal(signal.SIGSTOP)
+    try:
+        world.make("web", "web-0")
+        time.sleep(5)
+    finally:
+        world.signal(signal.SIGCONT)
+    eventually(20, world.served, "web", "web-0")
+    eventually(5, world.answers, "healthz", 200)
+
+
+@promise("/healthz answers 503 while no cycle ends for three intervals, and 200 after the next")
+def healthz(world):
+    world.start()
+    world.answers("healthz", 200)
+    world.faults(fault("DescribeAddresses", "delay", nth=1, seconds=8))
+    eventually(10, world.struck, 1)
+    text = eventually(7, world.answers, "healthz", 503)
+    same("its first words", text[:21], "no cycle ended for 3s")
+    eventually(10, world.answers, "healthz", 200)
+
+
+# --- what concerns all
+
+
+@promise("while the API server stands still nothing is changed in EC2 and /healthz says so; when it goes on all is repaired", ALONE)
+def api_server_stands_still(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    world.looks(2)
+    pid = api_server()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ec2 = [str(ROOT / "bin/ec2"), "disassociate", world.address("web")["publicIp"]]
+        subprocess.run(ec2, check=True, capture_output=True, timeout=30)
+        before = world.mutations()
+        throughout(8, lambda: same("mutating calls", world.mutations(), before))
+        world.answers("healthz", 503)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(40, world.served, "web", "web-0")
+    eventually(10, world.answers, "healthz", 200)
+    same("mutating calls", world.mutations(), [*before, "AssociateAddress"])
+
+
+def api_server():
+    """The process whose command line has the audit log of this cluster: only its API server is given that path."""
+    wanted = f"--audit-log-path={os.environ['KUBE_AUDIT']}".encode()
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "cmdline").read_bytes().split(b"\0"):
+                return int(folder.name)
+        except OSError:
+            continue  # It has just ended.
+    raise Differs("no process has the audit log of this cluster in its command line")
+
+
+@promise("SIGTERM when nothing is to be done ends with 0 within 2 s", ALONE)
+def terminated_when_idle(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    before = world.mutations()
+    world.looks(3)
+    same("mutating calls of an idle operator", world.mutations(), before)
+    world.stop(limit=2)

@@ -143,7 +143,7 @@ pub(super) fn node(object: &core::Node) -> Node {
     let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
     Node {
         instance: provider.and_then(instance),
-        not_ready: !ready.is_some_and(|ready| ready.status == "True"),
+        not_ready: ready.is_none_or(|ready| ready.status != "True"),
     }
 }
 

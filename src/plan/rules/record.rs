@@ -68,7 +68,7 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
             status.message = format!("{ip} is on pod {} at {}", target.key, target.ip);
         }
         None => {
-            status.pod = old.pod.clone().filter(|name| still_annotated(draft, claim, name));
+            status.pod = old.pod.clone().filter(|name| out_of_the_list(draft, claim, name));
             match draft.wait_of(claim.key) {
                 Some(wait) => {
                     status.reason = wait.code();
@@ -81,9 +81,10 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
     status
 }
 
-/// The recorded pod is how an unlabelled pod is found again, until its annotations are off.
-fn still_annotated(draft: &Draft<'_>, claim: &Claim<'_>, name: &str) -> bool {
+/// The recorded pod is how an unlabelled pod is found again: to take its annotations off, and to
+/// go on telling "not labelled" from "gone".
+fn out_of_the_list(draft: &Draft<'_>, claim: &Claim<'_>, name: &str) -> bool {
     let pods = draft.snapshot.pods.known();
     let pod = pods.and_then(|pods| pods.get(&claim.key.sibling(name)));
-    pod.is_some_and(|pod| pod.allocation.is_some())
+    pod.is_some_and(|pod| !pod.managed || pod.allocation.is_some())
 }

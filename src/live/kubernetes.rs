@@ -318,7 +318,8 @@ async fn bounded<T>(
     }
 }
 
-fn failure(error: &kube::Error) -> Failure {
+/// What a failed call means to the planner.
+pub fn failure(error: &kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) => Failure {
             code: status.reason.clone(),

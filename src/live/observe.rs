@@ -60,7 +60,7 @@ pub struct Base {
 fn part<T>(read: Result<T, Failure>) -> Part<T> {
     match read {
         Ok(content) => Part::Known(content),
-        Err(failure) => Part::Unknown(format!("{}: {}", failure.code, failure.message)),
+        Err(failure) => Part::Unknown(failure.to_string()),
     }
 }
 

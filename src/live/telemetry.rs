@@ -30,8 +30,9 @@ use super::config::{Config, LogFormat, Tracing};
 /// How long the last spans may take.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The scheduler tells each tick at INFO.
-const NOISY: [&str; 1] = ["tokio_cron_scheduler=warn"];
+/// The scheduler tells each tick at INFO; a watch tells each failed attempt at WARN, where ours says
+/// it once.
+const NOISY: [&str; 2] = ["tokio_cron_scheduler=warn", "kube_runtime::watcher=error"];
 /// What the exporter itself runs on: its spans would beget spans for ever.
 const EXPORTING: [&str; 7] = [
     "h2=off",
@@ -117,7 +118,7 @@ where
     }
 }
 
-/// The person's filter, and for each target that it does not name, ours. Ours never says more than
+/// The person's filter, and for each crate that it does not name, ours. Ours never says more than
 /// theirs.
 fn filter(text: &str, ours: &[&str]) -> Result<EnvFilter, TelemetryError> {
     let read = |text: &str| {
@@ -125,16 +126,16 @@ fn filter(text: &str, ours: &[&str]) -> Result<EnvFilter, TelemetryError> {
         read.map_err(|error| TelemetryError::Filter(text.to_owned(), error))
     };
     let theirs = read(text)?;
-    let silent = theirs.max_level_hint().is_some_and(|most| most < LevelFilter::WARN);
+    let most = theirs.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let named = |target: &str| {
         text.split(',').any(|directive| {
             let theirs = directive.split(['=', '[', ':']).next().unwrap_or_default();
-            theirs == target
+            target.split("::").next() == Some(theirs)
         })
     };
     let added = ours.iter().filter(|ours| {
         let (target, level) = ours.split_once('=').unwrap_or((ours, ""));
-        let louder = silent && level == "warn";
+        let louder = level.parse::<LevelFilter>().is_ok_and(|level| level > most);
         !(louder || named(target))
     });
     let all: Vec<&str> = std::iter::once(text).chain(added.copied()).collect();

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::crd::Eip;
+use super::kubernetes::failure;
 use super::wake::{Ringer, Wake};
 
 /// Pods with this label are managed.
@@ -267,12 +268,24 @@ async fn follow<K>(
                 }
             }
             Some(Err(error)) => {
-                let error = error.to_string();
+                let error = told(&error);
                 if trouble.arises(&error) {
                     warn!(watch = what, error, "the watch fails, the interval goes on without it");
                 }
             }
         }
+    }
+}
+
+/// What a person needs of an error: the server's own words, without its whole answer.
+fn told(error: &watcher::Error) -> String {
+    use watcher::Error;
+    match error {
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => failure(error).to_string(),
+        Error::WatchError(status) => format!("{}: {}", status.reason, status.message),
+        Error::NoResourceVersion => error.to_string(),
     }
 }
 

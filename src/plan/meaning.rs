@@ -4,6 +4,8 @@
 //! Codes: EC2 API reference, "Error codes"; which of them each action answers was gathered from
 //! the field. A code that is not listed is [`Meaning::Slow`].
 
+use std::fmt;
+
 use super::action::Action;
 
 /// A call that did not do what it was asked.
@@ -13,6 +15,12 @@ pub struct Failure {
     pub code: String,
     pub message: String,
     pub meaning: Meaning,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
 }
 
 /// How a failure is treated.

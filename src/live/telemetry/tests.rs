@@ -31,6 +31,7 @@ fn written(format: Option<LogFormat>, terminal: bool, level: &str) -> String {
         tracing::info!(target: "plan", allocate = 1, eip = "team/web", "step");
         tracing::info!(target: "tokio_cron_scheduler::job_scheduler", "tick");
         tracing::warn!(target: "tokio_cron_scheduler::job_scheduler", "trouble");
+        tracing::warn!(target: "kube_runtime::watcher", "attempt");
     });
     let bytes = page.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -60,7 +61,7 @@ fn the_format_follows_the_terminal_unless_it_is_chosen() {
 }
 
 #[test]
-fn the_scheduler_speaks_only_of_trouble_unless_it_is_named() {
+fn the_libraries_speak_only_of_trouble_unless_they_are_named() {
     let messages = |level: &str| -> Vec<String> {
         let text = written(None, false, level);
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -69,6 +70,7 @@ fn the_scheduler_speaks_only_of_trouble_unless_it_is_named() {
     assert_eq!(messages("info"), ["step", "trouble"]);
     assert_eq!(messages("info,tokio_cron_scheduler=info"), ["step", "tick", "trouble"]);
     assert_eq!(messages("info,tokio_cron_scheduler::job_scheduler=error"), ["step"]);
+    assert_eq!(messages("info,kube_runtime=warn"), ["step", "trouble", "attempt"]);
     assert_eq!(messages("error"), [""; 0], "ours never says more than theirs");
 }
 

@@ -30,8 +30,7 @@ use super::config::{Config, LogFormat, Tracing};
 /// How long the last spans may take.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The scheduler tells each tick at INFO; a watch tells each failed attempt at WARN, where ours says
-/// it once.
+/// The scheduler tells each tick at INFO, a watcher each failed attempt at WARN, which we say once.
 const NOISY: [&str; 2] = ["tokio_cron_scheduler=warn", "kube_runtime::watcher=error"];
 /// What the exporter itself runs on: its spans would beget spans for ever.
 const EXPORTING: [&str; 7] = [

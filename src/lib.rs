@@ -25,6 +25,8 @@
 //! - When is an Eip made for a pod, and deleted? [`plan::rules`] `create` `retire`
 //! - What do annotations and status say, and when? [`plan::rules`] `annotate` `clear` `record`
 //! - Where does a plan lead? [`plan::forecast`]
+//! - What is read, given what was read? [`plan::look`]
+//! - What happens in a cycle, round by round? [`plan::rounds`]
 //! - Which fresh reads confirm a step? [`plan::execution`]
 //! - What is remembered between looks? [`plan::recent`]
 //! - What does an error of AWS mean? [`plan::meaning`]

@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::plan::action::Action;
 use crate::plan::forecast::Outcome;
+use crate::plan::look::Lookup;
 use crate::plan::meaning::{Failure, Meaning, ec2_meaning};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
@@ -32,13 +33,6 @@ const IPS_A_CALL: usize = 199;
 const PAGE: i32 = 1000;
 /// Tag of a branch interface that names its trunk (amazon-vpc-resource-controller-k8s).
 const TRUNK_TAG: &str = "vpcresources.k8s.aws/trunk-eni-id";
-
-/// A pod IP whose interface is wanted, and the instance it should be on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lookup {
-    pub ip: Ipv4Addr,
-    pub instance: String,
-}
 
 /// The EC2 API of one account and Region, as one cluster uses it.
 pub struct Ec2 {

@@ -16,22 +16,14 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::announce::Announcer;
 use super::observe::{Base, observe};
-use super::perform::{Hands, Performed};
+use super::perform::Hands;
 use super::wake::{Mailbox, Wake};
-use crate::plan::action::{Action, Step};
-use crate::plan::execution::End;
-use crate::plan::faults::faults;
-use crate::plan::forecast::{MAX_ROUNDS, apply, forecast};
-use crate::plan::meaning::{Failure, Meaning};
-use crate::plan::planner::plan;
+use crate::plan::action::Step;
+use crate::plan::forecast::forecast;
 use crate::plan::recent::Memory;
-use crate::plan::snapshot::{Cluster, Part, Quota, Settings, Snapshot, Uid};
+use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn};
+use crate::plan::snapshot::{Cluster, Part, Quota, Settings, Snapshot};
 
-/// How long after an observation steps may still rest on it. What is left is planned anew, so
-/// that urgent work never waits behind a queue.
-const ACT_FOR: Duration = Duration::from_secs(5);
-/// Steps under way at the same time; the limiter, not this, keeps the rate.
-const STEPS_AT_ONCE: usize = 16;
 /// Soon enough to go on with what was left, late enough not to spin on a world that resists.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
@@ -45,7 +37,6 @@ pub struct Operator {
     pub announcer: Announcer,
     pub cancel: CancellationToken,
     memory: Memory,
-    started: Instant,
     /// Parts that could not be read at the last look, and why.
     unread: BTreeMap<&'static str, String>,
 }
@@ -78,7 +69,6 @@ impl Operator {
             announcer,
             cancel,
             memory: Memory::default(),
-            started: Instant::now(),
             unread: BTreeMap::new(),
         }
     }
@@ -90,13 +80,13 @@ impl Operator {
     }
 
     async fn run_cycle(&mut self, wakes: &BTreeSet<Wake>, mailbox: &Mailbox) -> Cycle {
-        let deadline = Instant::now() + ACT_FOR;
+        let deadline = Instant::now() + Duration::from_millis(ACT_FOR);
         let base = Base {
             cluster: self.cluster.clone(),
             settings: self.settings.clone(),
             quota: self.quota.borrow().clone(),
         };
-        let now = self.now();
+        let now = self.hands.clock.now();
         let look = observe(&self.hands.ec2, &self.hands.kubernetes, base, &mut self.memory, now);
         let mut snapshot = look.instrument(info_span!("observe")).await;
         let complete = self.say_unread(&snapshot);
@@ -106,40 +96,41 @@ impl Operator {
             return Cycle { complete, again_in: None };
         }
         let left = self.act(&mut snapshot, mailbox, deadline).await;
-        let due = self.memory.next_due(self.now()).map(Duration::from_millis);
+        let due = self.memory.next_due(self.hands.clock.now()).map(Duration::from_millis);
         let again_in = if left { Some(PROGRESS_AFTER) } else { due };
         Cycle { complete, again_in }
     }
 
     /// Rounds of plan, perform and absorb. True when something is left for the next cycle.
     async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox, deadline: Instant) -> bool {
-        let mut hopeless: BTreeSet<(Uid, &'static str)> = BTreeSet::new();
-        let mut held: BTreeMap<Uid, Instant> = BTreeMap::new();
-        for _ in 0..MAX_ROUNDS {
-            let mut round = plan(snapshot);
-            round.steps.retain(|step| !hopeless.contains(&identity(step)));
-            if round.steps.is_empty() {
-                return false; // what failed is due when its pause is over
-            }
-            let faults = faults(snapshot, &round);
-            if !faults.is_empty() {
-                error!(faults = faults.join("; "), "the plan contradicts itself and is dropped");
-                return true;
-            }
-            let planned = round.steps.len();
-            let performed = self.round(round.steps, snapshot, &held, mailbox, deadline).await;
-            let complete = performed.len() == planned;
-            for one in performed {
-                if !matches!(one.end, End::Done) {
-                    hopeless.insert(identity(&one.step));
+        let mut rounds = Rounds::default();
+        loop {
+            let steps = match rounds.turn(snapshot) {
+                Turn::Steps(steps) => steps,
+                Turn::Settled => return false,
+                Turn::Left => return true,
+                Turn::Contradiction(faults) => {
+                    error!(
+                        faults = faults.join("; "),
+                        "the plan contradicts itself and is dropped"
+                    );
+                    return true;
                 }
-                self.absorb(snapshot, one, &mut held);
+            };
+            let planned = steps.len();
+            let performed = self.round(steps, snapshot, &rounds, mailbox, deadline).await;
+            let complete = performed.len() == planned;
+            let quota = snapshot.quota.clone();
+            for one in performed {
+                rounds.absorb(snapshot, &mut self.memory, one, self.hands.clock.now());
+            }
+            if snapshot.quota != quota {
+                self.quota.send_replace(snapshot.quota.clone());
             }
             if !complete {
                 return true;
             }
         }
-        true
     }
 
     /// Performs steps in order, some at a time, and starts none once time is up, a managed pod
@@ -148,7 +139,7 @@ impl Operator {
         &self,
         steps: Vec<Step>,
         snapshot: &Snapshot,
-        held: &BTreeMap<Uid, Instant>,
+        rounds: &Rounds,
         mailbox: &Mailbox,
         deadline: Instant,
     ) -> Vec<Performed> {
@@ -164,8 +155,8 @@ impl Operator {
                     open = false;
                     break;
                 };
-                let held_at = held.get(&step.uid).copied();
-                under_way.push(self.hands.perform(step, snapshot, held_at, deadline));
+                let written_at = rounds.written_at(&step);
+                under_way.push(self.hands.perform(step, snapshot, written_at, deadline));
             }
             tokio::select! {
                 biased;
@@ -177,40 +168,6 @@ impl Operator {
                 },
             }
         }
-    }
-
-    fn absorb(
-        &mut self,
-        snapshot: &mut Snapshot,
-        performed: Performed,
-        held: &mut BTreeMap<Uid, Instant>,
-    ) {
-        let (now, settle) = (self.now(), self.settings.settle);
-        let Performed { step, effects, end } = performed;
-        for (action, outcome) in &effects {
-            apply(snapshot, action, outcome);
-            self.memory.done(&step.uid, action, outcome, now, settle);
-            match (action, outcome) {
-                (
-                    Action::Create { .. } | Action::Hold { .. },
-                    crate::plan::forecast::Outcome::Eip { uid, .. },
-                ) => {
-                    held.insert(uid.clone(), Instant::now());
-                }
-                (Action::Allocate { .. } | Action::Release { .. }, _) => {
-                    self.quota.send_replace(snapshot.quota.clone());
-                }
-                _ => {}
-            }
-        }
-        let failure = match end {
-            End::Done => return,
-            End::Changed(message) => {
-                Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
-            }
-            End::Failed(failure) => failure,
-        };
-        self.memory.failed(&step.uid, &step.action, &failure, now, settle);
     }
 
     /// Says once per change what could not be read. True when everything was.
@@ -233,18 +190,10 @@ impl Operator {
         self.unread = unread;
         self.unread.is_empty()
     }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 fn note_unread<T>(unread: &mut BTreeMap<&'static str, String>, name: &'static str, part: &Part<T>) {
     if let Some(why) = part.why_unknown() {
         unread.insert(name, why.to_owned());
     }
-}
-
-fn identity(step: &Step) -> (Uid, &'static str) {
-    (format!("{}/{}", step.uid, step.claim), step.action.verb())
 }

@@ -1,7 +1,5 @@
 //! Carries out one step: makes the calls that [`Execution`] asks for, in its order.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -12,38 +10,42 @@ use crate::plan::action::{Action, Step};
 use crate::plan::execution::{Answer, Call, End, Execution, Next};
 use crate::plan::forecast::Outcome;
 use crate::plan::meaning::Failure;
+use crate::plan::rounds::Performed;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::text::{escaped, step_line};
-
-/// A binding or buying call is sent at most so long after the read that confirms it was sent.
-const CONFIRMED_FOR: Duration = Duration::from_secs(2);
-
-/// What became of a step.
-#[derive(Debug)]
-pub struct Performed {
-    pub step: Step,
-    /// What was done, in order; also of a step that failed half way.
-    pub effects: Vec<(Action, Outcome)>,
-    pub end: End,
-}
 
 /// Both worlds, and the limit that holds for one of them.
 pub struct Hands {
     pub ec2: Ec2Handle,
     pub kubernetes: Kubernetes,
     pub limiter: Limiter,
+    pub clock: Clock,
+}
+
+/// Milliseconds since the process began, on a clock that never goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 type Ec2Handle = std::sync::Arc<Ec2>;
 
 impl Hands {
     /// Carries out a step, unless its turn would come after the deadline; then it is left alone.
-    /// `held_at`: when the claim's Eip was last written by us.
+    /// `written_at`: when we sent the write that put our finalizer on the claim's Eip.
     pub async fn perform(
         &self,
         step: Step,
         snapshot: &Snapshot,
-        held_at: Option<Instant>,
+        written_at: Option<u64>,
         deadline: Instant,
     ) -> Option<Performed> {
         let limited = ec2_action(&step.action);
@@ -52,31 +54,25 @@ impl Hands {
         {
             return None;
         }
-        let fresh = held_at.is_some_and(|at| at.elapsed() < CONFIRMED_FOR);
         let settings = snapshot.settings.clone();
         let cluster = snapshot.cluster.uid.clone();
-        let execution = Execution::new(step.action.clone(), settings, cluster, fresh);
+        let execution = Execution::new(step.action.clone(), settings, cluster, written_at);
         let span = info_span!("step", op = step.action.verb(), claim = %step.claim);
         Some(self.run(step, execution).instrument(span).await)
     }
 
     async fn run(&self, step: Step, mut execution: Execution) -> Performed {
-        let mut next = execution.start();
-        let mut confirmed_at = Instant::now();
+        let mut next = execution.start(self.clock.now());
         let end = loop {
             let call = match next {
                 Next::Call(call) => call,
                 Next::End(end) => break end,
             };
-            if matches!(call, Call::Perform(_)) && confirmed_at.elapsed() > CONFIRMED_FOR {
-                break End::Changed("the confirming read took too long".to_owned());
-            }
-            if !matches!(call, Call::Perform(_)) {
-                confirmed_at = Instant::now();
-            }
-            next = execution.answer(self.call(&call).await);
+            let answer = self.call(&call).await;
+            next = execution.answer(answer, self.clock.now());
         };
-        let performed = Performed { step, effects: execution.effects().to_vec(), end };
+        let (effects, sent_at) = (execution.effects().to_vec(), execution.sent_at());
+        let performed = Performed { step, effects, end, sent_at };
         say(&performed);
         performed
     }

@@ -19,7 +19,7 @@ use super::kubernetes::Kubernetes;
 use super::kubernetes::client::{Clients, clients};
 use super::limiter::Limiter;
 use super::operator::Operator;
-use super::perform::Hands;
+use super::perform::{Clock, Hands};
 use super::wake::{Bell, CronBell, Mailbox, Wake};
 use super::{crd, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
@@ -120,7 +120,8 @@ async fn work(
         allow_host_network: config.allow_host_network,
         settle: config.ec2_settle.as_secs(),
     };
-    let hands = Hands { ec2, kubernetes, limiter: Limiter::new(config.ec2_rate, config.ec2_burst) };
+    let limiter = Limiter::new(config.ec2_rate, config.ec2_burst);
+    let hands = Hands { ec2, kubernetes, limiter, clock: Clock::start() };
     let announcer = Announcer::new(config.log_format(), config.dry_run);
     let mut operator =
         Operator::new(cluster, settings, config.dry_run, hands, quota, announcer, cancel.clone());

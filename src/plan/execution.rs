@@ -2,7 +2,8 @@
 //! it afterwards.
 //!
 //! A machine without I/O. It says the next call, is told the answer, and says the next one, so a
-//! crash or a lost answer can be placed between any two in a test.
+//! crash or a lost answer can be placed between any two in a test. Times are milliseconds on the
+//! clock of the caller.
 
 use super::action::{Absence, Action};
 use super::claims::eligible;
@@ -10,6 +11,10 @@ use super::forecast::Outcome;
 use super::meaning::Failure;
 use super::rules::retire::no_longer_asks;
 use super::snapshot::{Address, AllocationId, Eip, Key, Pod, Settings, Uid};
+
+/// A call that binds, buys or gives back is sent at most so long after the read that confirms it
+/// was sent, in milliseconds.
+pub const CONFIRMED_FOR: u64 = 2_000;
 
 /// One call to the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +62,10 @@ pub struct Execution {
     settings: Settings,
     cluster_uid: Uid,
     stage: Stage,
+    /// When the read or the write that confirms the step was sent.
+    confirmed_at: Option<u64>,
+    /// When the change was sent.
+    sent_at: Option<u64>,
     effects: Vec<(Action, Outcome)>,
 }
 
@@ -70,14 +79,22 @@ enum Stage {
 }
 
 impl Execution {
-    /// `fresh`: the Eip was written or read by us less than two seconds ago, and need not be
-    /// looked at again before a purchase.
-    pub fn new(action: Action, settings: Settings, cluster_uid: Uid, fresh: bool) -> Self {
-        let stage = match (&action, fresh) {
-            (Action::Allocate { .. }, true) => Stage::Confirming,
-            _ => Stage::Start,
-        };
-        Self { action, settings, cluster_uid, stage, effects: Vec::new() }
+    /// `written_at`: when we sent the write that put our finalizer on the Eip. While that is fresh,
+    /// the Eip need not be looked at again before a purchase.
+    pub fn new(
+        action: Action,
+        settings: Settings,
+        cluster_uid: Uid,
+        written_at: Option<u64>,
+    ) -> Self {
+        let confirmed_at = written_at.filter(|_| matches!(action, Action::Allocate { .. }));
+        let (stage, effects) = (Stage::Start, Vec::new());
+        Self { action, settings, cluster_uid, stage, confirmed_at, sent_at: None, effects }
+    }
+
+    /// When the change was sent, if it was.
+    pub fn sent_at(&self) -> Option<u64> {
+        self.sent_at
     }
 
     /// What has been done so far, in order, to be absorbed into the snapshot.
@@ -86,25 +103,27 @@ impl Execution {
     }
 
     /// The first call.
-    pub fn start(&mut self) -> Next {
+    pub fn start(&mut self, now: u64) -> Next {
         let confirm = match &self.action {
             Action::Associate { pod, .. } => Some(Call::GetPod(pod.clone())),
             Action::Delete { eip, .. } => Some(Call::GetPod(eip.clone())),
+            Action::Allocate { .. } if self.is_fresh(now) => None,
             Action::Allocate { eip, .. } => Some(Call::GetEip(eip.clone())),
             Action::Release { address, .. } => Some(Call::DescribeAddress(address.clone())),
             _ => None,
         };
-        match (confirm, &self.stage) {
-            (Some(call), Stage::Start) => {
+        match confirm {
+            Some(call) => {
                 self.stage = Stage::Confirming;
+                self.confirmed_at = Some(now);
                 Next::Call(call)
             }
-            _ => self.perform(),
+            None => self.perform(now),
         }
     }
 
     /// The next call, given the answer to the last one.
-    pub fn answer(&mut self, answer: Answer) -> Next {
+    pub fn answer(&mut self, answer: Answer, now: u64) -> Next {
         match (self.stage.clone(), answer) {
             (Stage::Checking { .. }, Answer::Failed(_)) => {
                 // The association stands; the next look judges it.
@@ -123,7 +142,10 @@ impl Execution {
                 Next::End(End::Changed(why))
             }
             (Stage::Confirming, answer) => match self.confirms(&answer) {
-                Ok(()) => self.perform(),
+                Ok(()) if !self.is_fresh(now) => {
+                    Next::End(End::Changed("the confirming read took too long".to_owned()))
+                }
+                Ok(()) => self.perform(now),
                 Err(why) => Next::End(End::Changed(why)),
             },
             (_, answer) => {
@@ -132,8 +154,13 @@ impl Execution {
         }
     }
 
-    fn perform(&mut self) -> Next {
+    fn is_fresh(&self, now: u64) -> bool {
+        self.confirmed_at.is_some_and(|at| now.saturating_sub(at) <= CONFIRMED_FOR)
+    }
+
+    fn perform(&mut self, now: u64) -> Next {
         self.stage = Stage::Performing;
+        self.sent_at = Some(now);
         Next::Call(Call::Perform(self.action.clone()))
     }
 

@@ -1,0 +1,112 @@
+//! The act phase of one cycle: rounds of plan and absorb, until nothing is left to do.
+//!
+//! Without I/O: it says which steps come next and is told how each ended. Every step still rests
+//! only on facts, for each round is planned from what the rounds before have really done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::{Action, Step};
+use super::execution::End;
+use super::faults::faults;
+use super::forecast::{MAX_ROUNDS, Outcome, apply};
+use super::meaning::{Failure, Meaning};
+use super::planner::plan;
+use super::recent::Memory;
+use super::snapshot::{Snapshot, Uid};
+
+/// How long after an observation began steps may still rest on it, in milliseconds. What is left
+/// is planned anew, so that urgent work never waits behind a queue.
+pub const ACT_FOR: u64 = 5_000;
+/// Steps under way at the same time; the limiter, not this, keeps the rate.
+pub const STEPS_AT_ONCE: usize = 16;
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub struct Performed {
+    pub step: Step,
+    /// What was done, in order; also of a step that failed half way.
+    pub effects: Vec<(Action, Outcome)>,
+    pub end: End,
+    /// When the change was sent, if it was.
+    pub sent_at: Option<u64>,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Turn {
+    /// Perform these, in this order, and absorb each.
+    Steps(Vec<Step>),
+    /// Nothing is left; what failed is due when its pause is over.
+    Settled,
+    /// Something is left for the next cycle.
+    Left,
+    /// The plan contradicts itself and is dropped: its faults.
+    Contradiction(Vec<String>),
+}
+
+/// The rounds of one cycle. Times are milliseconds on the clock of the [`Memory`].
+#[derive(Clone, Debug, Default)]
+pub struct Rounds {
+    count: usize,
+    /// Steps that failed in this cycle are not tried again in it.
+    hopeless: BTreeSet<(Uid, String, &'static str)>,
+    /// By Eip uid: when we sent the write that put our finalizer on it.
+    held: BTreeMap<Uid, u64>,
+}
+
+impl Rounds {
+    /// The next round.
+    pub fn turn(&mut self, snapshot: &Snapshot) -> Turn {
+        if self.count == MAX_ROUNDS {
+            return Turn::Left;
+        }
+        self.count += 1;
+        let mut round = plan(snapshot);
+        round.steps.retain(|step| !self.hopeless.contains(&identity(step)));
+        if round.steps.is_empty() {
+            return Turn::Settled;
+        }
+        let faults = faults(snapshot, &round);
+        if faults.is_empty() { Turn::Steps(round.steps) } else { Turn::Contradiction(faults) }
+    }
+
+    /// When we sent the write that put our finalizer on the Eip of this step, if in this cycle.
+    pub fn written_at(&self, step: &Step) -> Option<u64> {
+        self.held.get(&step.uid).copied()
+    }
+
+    /// Takes in what became of a step.
+    pub fn absorb(
+        &mut self,
+        snapshot: &mut Snapshot,
+        memory: &mut Memory,
+        performed: Performed,
+        now: u64,
+    ) {
+        let settle = snapshot.settings.settle;
+        let Performed { step, effects, end, sent_at } = performed;
+        if end != End::Done {
+            self.hopeless.insert(identity(&step));
+        }
+        for (action, outcome) in &effects {
+            apply(snapshot, action, outcome);
+            memory.done(&step.uid, action, outcome, now, settle);
+            if let (Action::Create { .. } | Action::Hold { .. }, Outcome::Eip { uid, .. }) =
+                (action, outcome)
+            {
+                self.held.insert(uid.clone(), sent_at.unwrap_or(0));
+            }
+        }
+        let failure = match end {
+            End::Done => return,
+            End::Changed(message) => {
+                Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
+            }
+            End::Failed(failure) => failure,
+        };
+        memory.failed(&step.uid, &step.action, &failure, now, settle);
+    }
+}
+
+fn identity(step: &Step) -> (Uid, String, &'static str) {
+    (step.uid.clone(), step.claim.to_string(), step.action.verb())
+}

@@ -1,0 +1,335 @@
+//! A model of the EC2 API for Elastic IPs: what is true, and what a caller is shown of it.
+//!
+//! Each attribute of an address (that it exists, its tags, its association) is shown some time
+//! after it has changed, each on its own. Times are milliseconds.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use eip_operator::plan::look::Lookup;
+use eip_operator::plan::snapshot::{Address, AllocationId, Interface, InterfaceId, Uid};
+use std::collections::BTreeSet;
+
+use super::chance::Chance;
+
+/// How late a caller sees what has changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lag {
+    /// At once.
+    None,
+    /// Each change after up to so many milliseconds, in order.
+    UpTo(u64),
+    /// Until so many milliseconds have passed each read may or may not show it.
+    Flickers(u64),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tags {
+    pub cluster_name: String,
+    pub cluster_uid: Option<Uid>,
+    pub eip: Uid,
+    pub namespace: String,
+    pub name: String,
+    /// Milliseconds, when it was bought.
+    pub allocated_at: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Association {
+    pub id: String,
+    pub interface: InterfaceId,
+    pub private_ip: Ipv4Addr,
+}
+
+/// Values of one attribute, oldest first: when it took effect, when it is shown.
+#[derive(Clone, Debug)]
+struct History<T>(Vec<(u64, u64, T)>);
+
+impl<T: Clone> History<T> {
+    fn new(now: u64, shown: u64, value: T) -> Self {
+        Self(vec![(now, shown, value)])
+    }
+
+    fn truth(&self) -> &T {
+        &self.0[self.0.len() - 1].2
+    }
+
+    fn set(&mut self, now: u64, shown: u64, value: T) {
+        self.0.push((now, shown, value));
+    }
+
+    fn seen(&self, now: u64, lag: Lag, chance: &mut Chance) -> Option<&T> {
+        match lag {
+            Lag::None => Some(self.truth()),
+            Lag::UpTo(_) => self.0.iter().rev().find(|(_, shown, _)| *shown <= now).map(|v| &v.2),
+            Lag::Flickers(most) => {
+                let settled = self.0.iter().rposition(|(at, _, _)| at + most <= now);
+                let first = settled.map_or(0, |index| index + 1);
+                let choice = chance.between(first as u64, self.0.len() as u64);
+                let index = usize::try_from(choice).unwrap_or(0);
+                index.checked_sub(1).map(|index| &self.0[index].2)
+            }
+        }
+    }
+
+    /// Whether a value held at some time since.
+    pub fn held_since(&self, since: u64, holds: impl Fn(&T) -> bool) -> bool {
+        let mut until = u64::MAX;
+        self.0.iter().rev().any(|(at, _, value)| {
+            let lasted = until >= since;
+            until = *at;
+            lasted && holds(value)
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Elastic {
+    pub ip: String,
+    pub born: u64,
+    exists: History<bool>,
+    tags: History<Tags>,
+    association: History<Option<Association>>,
+}
+
+impl Elastic {
+    pub fn exists(&self) -> bool {
+        *self.exists.truth()
+    }
+    pub fn tags(&self) -> &Tags {
+        self.tags.truth()
+    }
+    pub fn association(&self) -> Option<&Association> {
+        self.association.truth().as_ref()
+    }
+    /// Whether it was on this IP at some time since.
+    pub fn was_on(&self, ip: Ipv4Addr, since: u64) -> bool {
+        self.association
+            .held_since(since, |one| one.as_ref().is_some_and(|one| one.private_ip == ip))
+    }
+}
+
+/// One account in one Region.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub lag: Lag,
+    pub limit: u64,
+    pub elastics: BTreeMap<AllocationId, Elastic>,
+    /// By interface: its instance, and the IPs on it.
+    pub interfaces: BTreeMap<InterfaceId, (String, BTreeSet<Ipv4Addr>)>,
+    made: u64,
+}
+
+type Answer<T> = Result<T, &'static str>;
+
+impl Account {
+    pub fn new(limit: u64, lag: Lag) -> Self {
+        Self { lag, limit, elastics: BTreeMap::new(), interfaces: BTreeMap::new(), made: 0 }
+    }
+
+    fn shown(&self, now: u64, chance: &mut Chance) -> u64 {
+        match self.lag {
+            Lag::UpTo(most) => now + chance.between(0, most),
+            _ => now,
+        }
+    }
+
+    /// The addresses there really are.
+    pub fn living(&self) -> impl Iterator<Item = (&AllocationId, &Elastic)> {
+        self.elastics.iter().filter(|(_, one)| one.exists())
+    }
+
+    pub fn of<'a>(&'a self, eip: &'a str) -> impl Iterator<Item = (&'a AllocationId, &'a Elastic)> {
+        self.living().filter(move |(_, one)| one.tags().eip == eip)
+    }
+
+    pub fn allocate(&mut self, tags: Tags, now: u64, chance: &mut Chance) -> Answer<AllocationId> {
+        if self.living().count() as u64 >= self.limit {
+            return Err("AddressLimitExceeded");
+        }
+        self.made += 1;
+        let id = format!("eipalloc-{}", self.made);
+        let ip = format!("203.0.{}.{}", 113 + self.made / 250, self.made % 250);
+        let elastic = Elastic {
+            ip,
+            born: now,
+            exists: History::new(now, self.shown(now, chance), true),
+            tags: History::new(now, self.shown(now, chance), tags),
+            association: History::new(now, now, None),
+        };
+        self.elastics.insert(id.clone(), elastic);
+        Ok(id)
+    }
+
+    pub fn release(&mut self, id: &str, now: u64, chance: &mut Chance) -> Answer<()> {
+        let shown = self.shown(now, chance);
+        let found = self.elastics.get_mut(id).filter(|one| one.exists());
+        let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
+        if elastic.association().is_some() {
+            return Err("InvalidIPAddress.InUse");
+        }
+        elastic.exists.set(now, shown, false);
+        Ok(())
+    }
+
+    /// The id of the association, and the address that it threw off, if it did.
+    pub fn associate(
+        &mut self,
+        id: &str,
+        interface: &str,
+        private_ip: Ipv4Addr,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Answer<(String, Option<AllocationId>)> {
+        let found = self.elastics.get(id).filter(|one| one.exists());
+        let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
+        if elastic.association().is_some() {
+            return Err("Resource.AlreadyAssociated");
+        }
+        let (_, ips) = self.interfaces.get(interface).ok_or("InvalidNetworkInterfaceID.NotFound")?;
+        if !ips.contains(&private_ip) {
+            return Err("InvalidParameterValue");
+        }
+        let there = self.on(private_ip).map(|(id, _)| id.clone());
+        if let Some(there) = &there {
+            self.end(there, now, chance);
+        }
+        self.made += 1;
+        let association = Association {
+            id: format!("eipassoc-{}", self.made),
+            interface: interface.to_owned(),
+            private_ip,
+        };
+        let made = association.id.clone();
+        let shown = self.shown(now, chance);
+        if let Some(elastic) = self.elastics.get_mut(id) {
+            elastic.association.set(now, shown, Some(association));
+        }
+        Ok((made, there))
+    }
+
+    /// Ends an association by its id; says of which address it was.
+    pub fn disassociate(
+        &mut self,
+        association: &str,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Answer<AllocationId> {
+        let of = self.living().find(|(_, one)| {
+            one.association().is_some_and(|found| found.id == association)
+        });
+        let id = of.map(|(id, _)| id.clone()).ok_or("InvalidAssociationID.NotFound")?;
+        self.end(&id, now, chance);
+        Ok(id)
+    }
+
+    /// Ends the association of this address.
+    pub fn end(&mut self, id: &str, now: u64, chance: &mut Chance) {
+        let shown = self.shown(now, chance);
+        if let Some(elastic) = self.elastics.get_mut(id) {
+            elastic.association.set(now, shown, None);
+        }
+    }
+
+    /// The address on this private IP.
+    pub fn on(&self, ip: Ipv4Addr) -> Option<(&AllocationId, &Elastic)> {
+        self.living().find(|(_, one)| one.association().is_some_and(|a| a.private_ip == ip))
+    }
+
+    /// A person changes the tags.
+    pub fn tag(&mut self, id: &str, change: impl Fn(&mut Tags), now: u64, chance: &mut Chance) {
+        let shown = self.shown(now, chance);
+        if let Some(elastic) = self.elastics.get_mut(id) {
+            let mut tags = elastic.tags().clone();
+            change(&mut tags);
+            elastic.tags.set(now, shown, tags);
+        }
+    }
+
+    /// An instance ends, and its interface with it.
+    pub fn lose_interface(&mut self, interface: &str, now: u64, chance: &mut Chance) {
+        let Some((_, ips)) = self.interfaces.remove(interface) else { return };
+        for ip in ips {
+            if let Some((id, _)) = self.on(ip) {
+                let id = id.clone();
+                self.end(&id, now, chance);
+            }
+        }
+    }
+
+    /// DescribeAddresses by the tag keys and the cluster's name.
+    pub fn describe(
+        &self,
+        cluster_name: &str,
+        now: u64,
+        chance: &mut Chance,
+    ) -> BTreeMap<AllocationId, Address> {
+        let mut found = BTreeMap::new();
+        for (id, elastic) in &self.elastics {
+            if let Some(address) = self.view(elastic, cluster_name, now, chance) {
+                found.insert(id.clone(), address);
+            }
+        }
+        found
+    }
+
+    /// The same of one address.
+    pub fn describe_one(
+        &self,
+        id: &str,
+        cluster_name: &str,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Option<Address> {
+        self.view(self.elastics.get(id)?, cluster_name, now, chance)
+    }
+
+    fn view(
+        &self,
+        elastic: &Elastic,
+        cluster_name: &str,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Option<Address> {
+        let exists = elastic.exists.seen(now, self.lag, chance).copied().unwrap_or(false);
+        let tags = elastic.tags.seen(now, self.lag, chance)?;
+        if !exists || tags.cluster_name != cluster_name || tags.eip.is_empty() {
+            return None;
+        }
+        let association = elastic.association.seen(now, self.lag, chance).cloned().flatten();
+        Some(Address {
+            ip: elastic.ip.clone(),
+            cluster: tags.cluster_uid.clone(),
+            eip: tags.eip.clone(),
+            namespace: tags.namespace.clone(),
+            name: tags.name.clone(),
+            age: tags.allocated_at.map(|at| now.saturating_sub(at) / 1000),
+            association: association.as_ref().map(|one| one.id.clone()),
+            interface: association.as_ref().map(|one| one.interface.clone()),
+            private_ip: association.as_ref().map(|one| one.private_ip),
+        })
+    }
+
+    /// DescribeNetworkInterfaces by IPs. What is on an IP is always true here: whether EC2 refuses
+    /// to throw an address off is not known, so nobody could do better than this read.
+    pub fn describe_interfaces(
+        &self,
+        lookups: &BTreeSet<Lookup>,
+    ) -> BTreeMap<InterfaceId, Interface> {
+        let wanted: BTreeSet<Ipv4Addr> = lookups.iter().map(|lookup| lookup.ip).collect();
+        let matches = self.interfaces.iter().filter(|(_, (_, ips))| !ips.is_disjoint(&wanted));
+        matches
+            .map(|(id, (instance, ips))| {
+                let occupied =
+                    ips.iter().filter_map(|ip| Some((*ip, self.on(*ip)?.1.ip.clone()))).collect();
+                let interface = Interface {
+                    instance: Some(instance.clone()),
+                    ips: ips.clone(),
+                    occupied,
+                    ..Interface::default()
+                };
+                (id.clone(), interface)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,369 @@
+//! What must hold whatever happens, checked on what AWS and the cluster really hold.
+//!
+//! Each check names its invariant: S for safety, after every single step; L for what must have
+//! come about once faults have stopped and the operators have had their time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use eip_operator::plan::action::Action;
+use eip_operator::plan::claims::eligible;
+use eip_operator::plan::forecast::Outcome;
+use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Uid};
+
+use super::cluster::Cluster;
+use super::ec2::{Account, Elastic, Lag};
+use super::scenario::{Kind, SECOND, Scenario, User};
+use super::world::{INTERVAL, UID, World};
+
+/// `EC2_SETTLE`.
+pub const SETTLE: u64 = 300 * SECOND;
+/// How old a confirming read may be when its call is sent.
+const CONFIRMED: u64 = 2 * SECOND;
+/// The CNI keeps an IP for thirty seconds; five are for what lies between.
+const BOUND_BY: u64 = 25 * SECOND;
+
+type Check = Result<(), String>;
+
+/// When a call takes effect, was sent, was confirmed, and when its cycle looked.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: u64,
+    pub sent: u64,
+    pub confirmed_at: u64,
+    pub observed_at: u64,
+}
+
+/// What has been done so far, as far as a later check needs it.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By Eip uid: when addresses were bought for it.
+    bought: BTreeMap<Uid, Vec<u64>>,
+    /// By Eip uid: addresses that were given back, by us or by a person.
+    gone: BTreeMap<Uid, u64>,
+    /// Eips whose finalizer a stranger has taken off.
+    pub stripped: BTreeSet<Uid>,
+    /// Eips whose address a person has released.
+    pub robbed: BTreeSet<Uid>,
+    /// By address: the pod that holds its IP and should not, and since when.
+    exposed: BTreeMap<AllocationId, (Uid, u64)>,
+}
+
+impl Ledger {
+    /// A person has released an address of this Eip.
+    pub fn taken(&mut self, eip: &Uid) {
+        *self.gone.entry(eip.clone()).or_default() += 1;
+        self.robbed.insert(eip.clone());
+    }
+
+    /// A call is about to take effect.
+    pub fn before(
+        &mut self,
+        action: &Action,
+        account: &Account,
+        cluster: &Cluster,
+        at: Moment,
+        scenario: &Scenario,
+    ) -> Check {
+        match action {
+            Action::Allocate { eip, uid, .. } => {
+                self.allocate(eip, uid, account, cluster, at, scenario)
+            }
+            Action::Release { address, .. } => release(address, account, cluster),
+            Action::Associate { address, private_ip, pod, pod_uid, .. } => {
+                let found = owned(account, cluster, address, "associated")?;
+                let (of, to) = (&found.tags().namespace, &pod.namespace);
+                need(of == to, || format!("S7: {address} of {of} goes to pod {pod}"))?;
+                let timely = scenario.cool_down >= 30 * SECOND
+                    && at.now - at.confirmed_at <= BOUND_BY
+                    && at.sent - at.confirmed_at <= CONFIRMED;
+                let stranger = cluster.holder(*private_ip).filter(|(uid, _)| uid != pod_uid);
+                need(!timely || stranger.is_none(), || {
+                    format!("S6: {address} goes to {private_ip}, which {stranger:?} holds")
+                })?;
+                need(at.sent - at.confirmed_at <= CONFIRMED, || {
+                    format!("S6: {address} is associated on a read {} ms old", at.sent - at.confirmed_at)
+                })
+            }
+            Action::Disassociate { address, .. } => {
+                let there = account.elastics.get(address).is_some_and(Elastic::exists);
+                if there {
+                    owned(account, cluster, address, "disassociated")?;
+                }
+                Ok(())
+            }
+            Action::LetGo { eip, uid } => {
+                let left = account.of(uid).next();
+                need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))
+            }
+            Action::Annotate { pod, uid, address, ip } => {
+                annotate(pod, uid, address, ip, account, cluster, at)
+            }
+            Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),
+            _ => Ok(()),
+        }
+    }
+
+    fn allocate(
+        &mut self,
+        key: &Key,
+        uid: &Uid,
+        account: &Account,
+        cluster: &Cluster,
+        at: Moment,
+        scenario: &Scenario,
+    ) -> Check {
+        // Lost intent within the two seconds before the call was sent is nobody's fault.
+        let found = cluster.eip(uid).map(|(_, eip)| eip);
+        let fit = found.is_some_and(|eip| eip.held && !eip.deleting);
+        let since = cluster.unfit_since.get(uid).copied();
+        let excused = since.is_some_and(|since| since + CONFIRMED >= at.sent);
+        need(fit || excused, || format!("S4: eip {key} is no longer to own an address"))?;
+        let old = account.of(uid).find(|(_, one)| one.born + SETTLE < at.now);
+        need(old.is_none(), || {
+            format!("S3: eip {key} buys again, and has had {old:?} for longer than the settle time")
+        })?;
+        if scenario.second {
+            return Ok(());
+        }
+        let bought = self.bought.get(uid).map_or(0, |times| times.len() as u64);
+        let gone = self.gone.get(uid).copied().unwrap_or(0);
+        need(bought <= gone, || format!("S3: eip {key} buys a second address"))
+    }
+
+    /// A call has taken effect.
+    pub fn after(&mut self, action: &Action, outcome: &Outcome, now: u64) {
+        match (action, outcome) {
+            (Action::Allocate { uid, .. }, Outcome::Allocated { .. }) => {
+                self.bought.entry(uid.clone()).or_default().push(now);
+            }
+            (Action::Release { eip_uid, .. }, _) => {
+                *self.gone.entry(eip_uid.clone()).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// S6b, after every step: nobody is exposed for longer than the operator needs to see it.
+    pub fn state(
+        &mut self,
+        now: u64,
+        account: &Account,
+        cluster: &Cluster,
+        scenario: &Scenario,
+    ) -> Check {
+        if scenario.cool_down == 0 {
+            return Ok(());
+        }
+        let exposed = exposures(account, cluster);
+        self.exposed.retain(|id, (uid, _)| exposed.get(id) == Some(uid));
+        for (id, uid) in exposed {
+            let (_, since) = self.exposed.entry(id.clone()).or_insert((uid.clone(), now));
+            let bound = (*since).max(trouble_until(scenario, now)) + patience(scenario);
+            if now > bound {
+                return Err(format!(
+                    "S6b: {id} has been on pod {uid}, which it does not belong to, since {since}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Addresses of living Eips on IPs that a pod holds which is not the one the Eip names.
+fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid> {
+    let mut found = BTreeMap::new();
+    for (id, one) in account.living() {
+        let Some(association) = one.association() else { continue };
+        let Some((holder, _)) = cluster.holder(association.private_ip) else { continue };
+        let Some((key, eip)) = cluster.eip(&one.tags().eip) else { continue };
+        let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
+        if target != Some(holder) {
+            found.insert(id.clone(), holder.clone());
+        }
+    }
+    found
+}
+
+/// Until when something kept the operator from seeing or doing what it should.
+fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
+    let faults = scenario.faults.iter().filter(|fault| fault.from <= now).map(|fault| fault.until);
+    let halts = scenario.deeds.iter().filter(|(at, _)| *at <= now).filter_map(|(at, user)| {
+        match user {
+            User::Crash { .. } => Some(at + 20 * SECOND),
+            User::Pause { millis, .. } => Some(at + millis),
+            _ => None,
+        }
+    });
+    faults.chain(halts).max().unwrap_or(0)
+}
+
+/// How long it may take to end an exposure once nothing is in the way.
+fn patience(scenario: &Scenario) -> u64 {
+    let lag = match scenario.lag {
+        Lag::None => 0,
+        Lag::UpTo(most) | Lag::Flickers(most) => most,
+    };
+    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence);
+    let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
+    let usual = 10 * SECOND;
+    usual + lag + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
+}
+
+fn owned<'a>(
+    account: &'a Account,
+    cluster: &Cluster,
+    id: &AllocationId,
+    verb: &str,
+) -> Result<&'a Elastic, String> {
+    let found = account.elastics.get(id).ok_or_else(|| format!("S1: {id} was never there"))?;
+    let tags = found.tags();
+    let ours = match &tags.cluster_uid {
+        Some(uid) => uid == UID,
+        None => cluster.eip(&tags.eip).is_some(),
+    };
+    need(ours, || format!("S1: {id} is {verb} and is not ours"))?;
+    Ok(found)
+}
+
+fn release(id: &AllocationId, account: &Account, cluster: &Cluster) -> Check {
+    let found = owned(account, cluster, id, "released")?;
+    if !found.exists() {
+        return Ok(());
+    }
+    let uid = &found.tags().eip;
+    let lives = cluster.eip(uid).is_some_and(|(_, eip)| !eip.deleting);
+    let others = account.of(uid).any(|(other, _)| other != id);
+    need(!lives || others && found.association().is_none(), || {
+        format!("S2: {id} is released and is the address of a living Eip")
+    })
+}
+
+fn annotate(
+    pod: &Key,
+    uid: &Uid,
+    address: &AllocationId,
+    ip: &str,
+    account: &Account,
+    cluster: &Cluster,
+    at: Moment,
+) -> Check {
+    let Some(live) = cluster.pods.get(pod).filter(|live| live.seen.uid == *uid) else {
+        return Ok(()); // refused by the precondition
+    };
+    let found = owned(account, cluster, address, "announced")?;
+    need(found.tags().namespace == pod.namespace, || {
+        format!("S7: {address} is announced by pod {pod} of another namespace")
+    })?;
+    // What a person or the CNI changes while the cycle is under way is seen by the next one.
+    let there = match live.seen.ip {
+        Some(IpAddr::V4(private)) => found.was_on(private, at.observed_at),
+        _ => false,
+    };
+    let moved = live.seen.sandbox_down;
+    need(found.ip == ip && (there || moved), || {
+        format!("S9: pod {pod} announces {ip}, and {address} is not on it")
+    })
+}
+
+fn delete(eip: &Key, uid: &Uid, pod_uid: &Uid, cluster: &Cluster, at: Moment) -> Check {
+    let Some((_, found)) = cluster.eip(uid) else { return Ok(()) };
+    need(found.autocreated_for.as_ref() == Some(pod_uid), || {
+        format!("S20: eip {eip} was not made by the operator for pod {pod_uid}")
+    })?;
+    let asks = cluster.pods.get(eip).is_some_and(|live| {
+        let pod = &live.seen;
+        pod.uid == *pod_uid && pod.managed && pod.autocreate && !pod.phase.is_terminal()
+    });
+    // A label that comes back within the two seconds of the confirming read is nobody's fault.
+    let fresh = at.now - at.confirmed_at <= CONFIRMED + SECOND;
+    need(!asks || fresh, || format!("S20: eip {eip} is deleted while its pod asks for it"))
+}
+
+/// What should have come about, now that all has been quiet for long enough.
+pub fn liveness(world: &World) -> Vec<String> {
+    let (account, cluster) = (&world.account, &world.cluster);
+    let mut found = Vec::new();
+    for (key, eip) in &cluster.eips {
+        if eip.deleting {
+            found.push(format!("L2: eip {key} is still being deleted"));
+            continue;
+        }
+        found.extend(settled(world, key, eip).err());
+    }
+    for (key, live) in &cluster.pods {
+        let pod = &live.seen;
+        if let Some(id) = pod.allocation.as_ref().filter(|_| pod.managed) {
+            let on = account.elastics.get(id).filter(|one| one.exists()).and_then(on);
+            if pod.ip != on.map(IpAddr::V4) && pod.terminating.is_none() {
+                found.push(format!("L1: pod {key} announces {id}, which is not on it"));
+            }
+        }
+        let asks = pod.autocreate && target(pod).is_some();
+        let named = cluster.eips.iter().any(|(eip_key, eip)| {
+            eip_key == key || eip_key.namespace == key.namespace && eip.pod == key.name
+        });
+        if asks && !named {
+            found.push(format!("L1: pod {key} asks for an Eip and has none"));
+        }
+    }
+    found
+}
+
+fn on(elastic: &Elastic) -> Option<Ipv4Addr> {
+    elastic.association().map(|one| one.private_ip)
+}
+
+fn target(pod: &Pod) -> Option<Ipv4Addr> {
+    eligible(pod, &Settings::default()).ok()
+}
+
+fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
+    let (account, cluster) = (&world.account, &world.cluster);
+    let pod_key = key.sibling(&eip.pod);
+    let live = cluster.pods.get(&pod_key).map(|live| &live.seen);
+    let mine = |pod: &&Pod| eip.autocreated_for.as_ref().is_none_or(|owner| *owner == pod.uid);
+    let live = live.filter(mine);
+    let rivals = cluster.eips.iter().filter(|(other, one)| {
+        *other != key && other.namespace == key.namespace && one.pod == eip.pod
+    });
+    let contested = rivals.count() > 0;
+    let own: Vec<_> = account.of(&eip.uid).collect();
+    need(own.len() <= 1, || format!("L4: eip {key} has {} addresses", own.len()))?;
+    let Some((id, one)) = own.first() else {
+        let full = account.living().count() as u64 >= account.limit;
+        let lost = world.ledger.robbed.contains(&eip.uid) && eip.autocreated_for.is_none();
+        let never = live.is_some_and(|pod| pod.host_network || pod.ip.is_some_and(|ip| ip.is_ipv6()));
+        let idle = eip.autocreated_for.is_some() && live.is_none_or(|pod| target(pod).is_none());
+        let forged = eip.status.reason == "AddressLost";
+        let excused = full || lost || never || idle || contested || forged;
+        return need(excused, || format!("L1: eip {key} has no address: {}", eip.status.reason));
+    };
+    if live.is_some_and(|pod| pod.terminating.is_some()) {
+        return Ok(()); // on a lost node it stays so
+    }
+    let wanted = live.and_then(target);
+    // A node that is lost has no interface any more.
+    let reachable = wanted
+        .filter(|ip| account.interfaces.values().any(|(_, ips)| ips.contains(ip)));
+    let there = on(one);
+    if contested {
+        return need(there.is_none() || there == wanted, || {
+            format!("L1: {id} of eip {key} is on {there:?}, which is not its pod's")
+        });
+    }
+    need(there == reachable, || {
+        format!("L1: {id} of eip {key} is on {there:?} and belongs on {reachable:?}")
+    })?;
+    let announced = live.is_none_or(|pod| {
+        there.is_none() || pod.allocation.as_ref() == Some(*id) && pod.target.as_ref() == Some(&one.ip)
+    });
+    need(announced, || format!("L1: pod {pod_key} does not announce {id}"))?;
+    need(eip.status.ready == there.is_some() && eip.status.ip.as_ref() == Some(&one.ip), || {
+        format!("L1: the status of eip {key} says {:?}", eip.status)
+    })
+}
+
+fn need(holds: bool, or: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(or()) }
+}

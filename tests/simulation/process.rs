@@ -1,0 +1,259 @@
+//! One operator process: the same look, overlay, rounds and execution as the real one, driven one
+//! call at a time. It says what it wants to read or to do; the world decides what it gets.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use eip_operator::plan::action::Step;
+use eip_operator::plan::execution::{Answer, Call, End, Execution, Next};
+use eip_operator::plan::forecast::{MAX_ROUNDS, forecast};
+use eip_operator::plan::look;
+use eip_operator::plan::recent::Memory;
+use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn};
+use eip_operator::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
+
+/// Reads of one observation, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Read {
+    Addresses,
+    Eips,
+    Pods,
+    Recorded,
+    Nodes,
+    Interfaces,
+}
+
+/// A step on its way.
+#[derive(Debug)]
+pub struct Flight {
+    pub step: Step,
+    execution: Execution,
+    /// When the last read was sent; it confirms the step.
+    pub confirmed_at: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Looking(Box<Snapshot>),
+    Acting(Box<Acting>),
+}
+
+#[derive(Debug)]
+struct Acting {
+    snapshot: Snapshot,
+    rounds: Rounds,
+    waiting: VecDeque<Step>,
+    flights: BTreeMap<u64, Flight>,
+    performed: Vec<Performed>,
+    planned: usize,
+    open: bool,
+}
+
+/// What a process wants next.
+#[derive(Debug)]
+pub enum Want {
+    Read(Read),
+    /// The call of a flight.
+    Call(u64, Call),
+    /// The cycle has ended; look again after so long, if that is said.
+    Rest(Option<u64>),
+    /// The rules contradict each other.
+    Fault(String),
+}
+
+#[derive(Debug)]
+pub struct Process {
+    /// When it began. Its own clock counts from there.
+    pub started: u64,
+    /// When the observation of its cycle began.
+    pub observed_at: u64,
+    pub cycles: u64,
+    memory: Memory,
+    phase: Phase,
+    next_flight: u64,
+    cluster: Cluster,
+    settings: Settings,
+}
+
+impl Process {
+    pub fn start(now: u64, cluster: Cluster, settings: Settings) -> Self {
+        Self {
+            started: now,
+            observed_at: now,
+            cycles: 0,
+            memory: Memory::default(),
+            phase: Phase::Idle,
+            next_flight: 0,
+            cluster,
+            settings,
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
+    /// The snapshot the process works from, while it works.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        match &self.phase {
+            Phase::Idle => None,
+            Phase::Looking(snapshot) => Some(snapshot),
+            Phase::Acting(acting) => Some(&acting.snapshot),
+        }
+    }
+
+    pub fn flight(&self, id: u64) -> Option<&Flight> {
+        match &self.phase {
+            Phase::Acting(acting) => acting.flights.get(&id),
+            _ => None,
+        }
+    }
+
+    /// Begins a cycle.
+    pub fn look(&mut self, now: u64, quota: Option<Quota>) -> Want {
+        self.observed_at = now;
+        self.cycles += 1;
+        self.phase = Phase::Looking(Box::new(Snapshot {
+            cluster: self.cluster.clone(),
+            settings: self.settings.clone(),
+            quota,
+            ..Snapshot::default()
+        }));
+        Want::Read(Read::Addresses)
+    }
+
+    /// Takes in what a read has answered.
+    pub fn read(&mut self, read: Read, fill: impl FnOnce(&mut Snapshot), now: u64) -> Vec<Want> {
+        let Phase::Looking(snapshot) = &mut self.phase else { return Vec::new() };
+        fill(snapshot);
+        let own_start = self.observed_at - self.started;
+        if read == Read::Recorded {
+            self.memory.overlay(snapshot, own_start);
+        }
+        let next = match read {
+            Read::Addresses => Some(Read::Eips),
+            Read::Eips => Some(Read::Pods),
+            Read::Pods => Some(Read::Recorded),
+            Read::Recorded if look::needs_nodes(snapshot) => Some(Read::Nodes),
+            Read::Recorded | Read::Nodes if !look::lookups(snapshot).is_empty() => {
+                Some(Read::Interfaces)
+            }
+            Read::Recorded | Read::Nodes | Read::Interfaces => None,
+        };
+        if let Some(next) = next {
+            return vec![Want::Read(next)];
+        }
+        let snapshot = std::mem::take(snapshot.as_mut());
+        // What dry runs say must come to an end in every world.
+        if self.cycles % 8 == 1 {
+            let end = forecast(&snapshot);
+            let settles = end.rounds.last().is_none_or(|last| last.steps.is_empty());
+            if !settles || end.rounds.len() > MAX_ROUNDS {
+                return vec![Want::Fault("S17: the forecast does not settle".to_owned())];
+            }
+        }
+        let acting = Acting {
+            snapshot,
+            rounds: Rounds::default(),
+            waiting: VecDeque::new(),
+            flights: BTreeMap::new(),
+            performed: Vec::new(),
+            planned: 0,
+            open: true,
+        };
+        self.phase = Phase::Acting(Box::new(acting));
+        self.turn(now)
+    }
+
+    /// Takes in what a call has answered.
+    pub fn answer(&mut self, id: u64, answer: Answer, now: u64) -> Vec<Want> {
+        let own_now = now - self.started;
+        let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
+        let Some(mut flight) = acting.flights.remove(&id) else { return Vec::new() };
+        match flight.execution.answer(answer, own_now) {
+            Next::Call(call) => {
+                if !matches!(call, Call::Perform(_)) {
+                    flight.confirmed_at = now;
+                }
+                acting.flights.insert(id, flight);
+                vec![Want::Call(id, call)]
+            }
+            Next::End(end) => {
+                acting.performed.push(performed(flight, end));
+                self.go_on(now)
+            }
+        }
+    }
+
+    /// A pod that may carry an address has changed: nothing new is begun.
+    pub fn exposure(&mut self) {
+        if let Phase::Acting(acting) = &mut self.phase {
+            acting.open = false;
+        }
+    }
+
+    fn turn(&mut self, now: u64) -> Vec<Want> {
+        let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
+        match acting.rounds.turn(&acting.snapshot) {
+            Turn::Steps(steps) => {
+                acting.planned = steps.len();
+                acting.waiting = steps.into();
+                self.go_on(now)
+            }
+            Turn::Settled => self.rest(false, now),
+            Turn::Left => self.rest(true, now),
+            Turn::Contradiction(faults) => {
+                vec![Want::Fault(format!("the plan contradicts itself: {}", faults.join("; ")))]
+            }
+        }
+    }
+
+    /// Begins steps while there is room, and absorbs a round that has ended.
+    fn go_on(&mut self, now: u64) -> Vec<Want> {
+        let (own_now, deadline) = (now - self.started, self.observed_at + ACT_FOR);
+        let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
+        let mut wants = Vec::new();
+        while acting.open && now < deadline && acting.flights.len() < STEPS_AT_ONCE {
+            let Some(step) = acting.waiting.pop_front() else { break };
+            let snapshot = &acting.snapshot;
+            let mut execution = Execution::new(
+                step.action.clone(),
+                snapshot.settings.clone(),
+                snapshot.cluster.uid.clone(),
+                acting.rounds.written_at(&step),
+            );
+            let written_at = acting.rounds.written_at(&step).map(|at| at + self.started);
+            let next = execution.start(own_now);
+            let reads = matches!(next, Next::Call(ref call) if !matches!(call, Call::Perform(_)));
+            let confirmed_at = if reads { now } else { written_at.unwrap_or(now) };
+            let flight = Flight { step, execution, confirmed_at };
+            match next {
+                Next::Call(call) => {
+                    self.next_flight += 1;
+                    acting.flights.insert(self.next_flight, flight);
+                    wants.push(Want::Call(self.next_flight, call));
+                }
+                Next::End(end) => acting.performed.push(performed(flight, end)),
+            }
+        }
+        if !wants.is_empty() || !acting.flights.is_empty() {
+            return wants;
+        }
+        let complete = acting.performed.len() == acting.planned;
+        for one in std::mem::take(&mut acting.performed) {
+            acting.rounds.absorb(&mut acting.snapshot, &mut self.memory, one, own_now);
+        }
+        if complete { self.turn(now) } else { self.rest(true, now) }
+    }
+
+    fn rest(&mut self, left: bool, now: u64) -> Vec<Want> {
+        self.phase = Phase::Idle;
+        let due = self.memory.next_due(now - self.started);
+        vec![Want::Rest(if left { Some(2_000) } else { due })]
+    }
+}
+
+fn performed(flight: Flight, end: End) -> Performed {
+    let (effects, sent_at) = (flight.execution.effects().to_vec(), flight.execution.sent_at());
+    Performed { step: flight.step, effects, end, sent_at }
+}

@@ -1,0 +1,252 @@
+//! What happens to the world in one run: who does what and when, and what fails meanwhile.
+
+use std::fmt;
+
+use eip_operator::plan::snapshot::Key;
+
+use super::chance::Chance;
+use super::ec2::Lag;
+
+pub const SECOND: u64 = 1_000;
+/// How long people, pods and faults go on; then everything is left alone.
+pub const TROUBLED: u64 = 600 * SECOND;
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    pub lag: Lag,
+    /// How long the CNI keeps a freed IP unused.
+    pub cool_down: u64,
+    /// Elastic IPs that the account may have.
+    pub limit: u64,
+    /// IPs on each of the two nodes.
+    pub slots: u8,
+    /// Two operators that both believe they lead.
+    pub second: bool,
+    pub deeds: Vec<(u64, User)>,
+    pub faults: Vec<Fault>,
+}
+
+/// What a person, a tenant or chance does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum User {
+    MakePod { key: Key, stateful: bool, autocreate: bool, host_network: bool, ipv6: bool },
+    DeletePod { key: Key, grace: u64 },
+    ForceDelete { key: Key },
+    Finish { key: Key },
+    RestartSandbox { key: Key },
+    SetManaged { key: Key, managed: bool },
+    SetAutocreate { key: Key, autocreate: bool },
+    LoseNode { node: String },
+    MakeEip { key: Key, pod: String },
+    DeleteEip { key: Key },
+    Rename { key: Key, pod: String },
+    StripFinalizer { key: Key },
+    /// Writes another Eip's status into this one's.
+    ForgeStatus { key: Key, from: Key },
+    /// Copies another pod's annotations.
+    ForgeAnnotations { key: Key, from: Key },
+    /// In the AWS console, an address by its place among those there are.
+    Disassociate { nth: u64 },
+    Release { nth: u64 },
+    Crash { process: usize },
+    Pause { process: usize, millis: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    pub from: u64,
+    pub until: u64,
+    /// How many calls of a hundred it hits.
+    pub percent: u64,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// EC2 answers this code to this action, and does nothing.
+    Refuses { verb: &'static str, code: &'static str },
+    /// EC2 does it, and the answer is lost.
+    AnswerLost { verb: &'static str },
+    /// EC2 does it seconds later.
+    Late { verb: &'static str },
+    /// A part cannot be read.
+    Unread { part: &'static str },
+    /// Lists show the cluster as it was up to so many milliseconds ago.
+    StaleLists { millis: u64 },
+    /// The API server does not answer writes; it may have carried them out.
+    WritesLost,
+    /// The API server does not answer fresh reads.
+    ReadsLost,
+    /// Fresh reads take up to three seconds.
+    SlowReads,
+    /// Watches are silent.
+    Silence,
+}
+
+pub const PARTS: [&str; 5] = ["addresses", "eips", "pods", "nodes", "interfaces"];
+const VERBS: [&str; 4] = ["allocate", "associate", "disassociate", "release"];
+const NAMESPACES: [&str; 2] = ["shop", "bank"];
+const PODS: [&str; 3] = ["web-0", "web-1", "job"];
+const EIPS: [&str; 3] = ["web", "spare", "job"];
+
+/// The codes of the table that an action may answer without having done anything.
+fn codes(verb: &str) -> &'static [&'static str] {
+    match verb {
+        "allocate" => &[
+            "RequestLimitExceeded",
+            "InternalError",
+            "AddressLimitExceeded",
+            "InsufficientAddressCapacity",
+            "UnauthorizedOperation",
+            "TagPolicyViolation",
+            "RequestExpired",
+        ],
+        "associate" => &[
+            "RequestLimitExceeded",
+            "InternalError",
+            "InvalidAllocationID.NotFound",
+            "InvalidNetworkInterfaceID.NotFound",
+            "InvalidParameterValue",
+            "Resource.AlreadyAssociated",
+            "Gateway.NotAttached",
+            "UnauthorizedOperation",
+            "IncorrectInstanceState",
+        ],
+        "disassociate" => &["RequestLimitExceeded", "InternalError", "AuthFailure"],
+        _ => &[
+            "RequestLimitExceeded",
+            "InternalError",
+            "InvalidIPAddress.InUse",
+            "InvalidAddress.Locked",
+            "AuthFailure",
+        ],
+    }
+}
+
+impl Scenario {
+    /// Everything from one number.
+    pub fn of(seed: u64) -> Self {
+        let chance = &mut Chance::new(seed);
+        let lag = match chance.between(0, 5) {
+            0 | 1 => Lag::None,
+            2 => Lag::UpTo(5 * SECOND),
+            3 => Lag::UpTo(299 * SECOND),
+            4 => Lag::Flickers(20 * SECOND),
+            _ => Lag::Flickers(299 * SECOND),
+        };
+        let cool_down = if chance.happens(85) { 30 * SECOND } else { 0 };
+        let limit = if chance.happens(80) { 50 } else { chance.between(1, 3) };
+        let slots = if chance.happens(50) { 8 } else { 3 };
+        let second = chance.happens(10);
+        let processes = if second { 2 } else { 1 };
+        let mut deeds: Vec<(u64, User)> = (0..chance.between(3, 14))
+            .map(|_| (chance.between(0, TROUBLED), user(chance, processes)))
+            .collect();
+        // Something to look after is there from the start.
+        let key = pod_key(chance);
+        let eip = Key::new(key.namespace.clone(), "web");
+        let (stateful, autocreate) = (chance.happens(60), chance.happens(40));
+        let first = User::MakePod {
+            key: key.clone(),
+            stateful,
+            autocreate,
+            host_network: false,
+            ipv6: false,
+        };
+        deeds.push((chance.between(0, 5 * SECOND), first));
+        if !autocreate || chance.happens(20) {
+            let at = chance.between(0, 5 * SECOND);
+            deeds.push((at, User::MakeEip { key: eip, pod: key.name }));
+        }
+        deeds.sort_by_key(|(at, _)| *at);
+        let count = if chance.happens(30) { 0 } else { chance.between(1, 5) };
+        let faults = (0..count).map(|_| fault(chance)).collect();
+        Self { seed, lag, cool_down, limit, slots, second, deeds, faults }
+    }
+}
+
+fn pod_key(chance: &mut Chance) -> Key {
+    Key::new(*chance.pick(&NAMESPACES), *chance.pick(&PODS))
+}
+
+fn eip_key(chance: &mut Chance) -> Key {
+    Key::new(*chance.pick(&NAMESPACES), *chance.pick(&EIPS))
+}
+
+fn user(chance: &mut Chance, processes: u64) -> User {
+    let (key, eip) = (pod_key(chance), eip_key(chance));
+    match chance.between(0, 25) {
+        0..=4 => User::MakePod {
+            key,
+            stateful: chance.happens(50),
+            autocreate: chance.happens(40),
+            host_network: chance.happens(5),
+            ipv6: chance.happens(5),
+        },
+        5..=7 => User::MakeEip { key: eip, pod: (*chance.pick(&PODS)).to_owned() },
+        8 | 9 => User::DeletePod { key, grace: *chance.pick(&[0, 5, 30, 120]) },
+        10 => User::ForceDelete { key },
+        11 => User::Finish { key },
+        12 => User::RestartSandbox { key },
+        13 => User::SetManaged { key, managed: chance.happens(50) },
+        14 => User::SetAutocreate { key, autocreate: chance.happens(50) },
+        15 => User::LoseNode { node: format!("n{}", chance.between(1, 2)) },
+        16 | 17 => User::DeleteEip { key: eip },
+        18 => User::Rename { key: eip, pod: (*chance.pick(&PODS)).to_owned() },
+        19 => User::StripFinalizer { key: eip },
+        20 => User::ForgeStatus { key: eip, from: eip_key(chance) },
+        21 => User::ForgeAnnotations { key, from: pod_key(chance) },
+        22 => User::Disassociate { nth: chance.between(0, 9) },
+        23 => User::Release { nth: chance.between(0, 9) },
+        24 => User::Pause {
+            process: place(chance, processes),
+            millis: chance.between(SECOND, 90 * SECOND),
+        },
+        _ => User::Crash { process: place(chance, processes) },
+    }
+}
+
+fn place(chance: &mut Chance, processes: u64) -> usize {
+    usize::from(chance.between(1, processes) == 2)
+}
+
+fn fault(chance: &mut Chance) -> Fault {
+    let from = chance.between(0, TROUBLED);
+    let until = (from + chance.between(SECOND, 240 * SECOND)).min(TROUBLED);
+    let verb = *chance.pick(&VERBS);
+    let kind = match chance.between(0, 11) {
+        0..=2 => Kind::Refuses { verb, code: *chance.pick(codes(verb)) },
+        3 | 4 => Kind::AnswerLost { verb },
+        5 => Kind::Late { verb },
+        6 | 7 => Kind::Unread { part: *chance.pick(&PARTS) },
+        8 => Kind::StaleLists { millis: chance.between(SECOND, 60 * SECOND) },
+        9 => Kind::WritesLost,
+        10 => chance.pick(&[Kind::ReadsLost, Kind::SlowReads]).clone(),
+        _ => Kind::Silence,
+    };
+    Fault { from, until, percent: *chance.pick(&[20, 50, 100]), kind }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: lag {:?}, cool-down {} ms, limit {}, {} IPs a node, {}",
+            self.seed,
+            self.lag,
+            self.cool_down,
+            self.limit,
+            self.slots,
+            if self.second { "two operators" } else { "one operator" }
+        )?;
+        for fault in &self.faults {
+            let (from, until) = (fault.from, fault.until);
+            writeln!(f, "  {from:>7} to {until:>7} ms, {} %: {:?}", fault.percent, fault.kind)?;
+        }
+        for (at, user) in &self.deeds {
+            writeln!(f, "  {at:>7} ms: {user:?}")?;
+        }
+        Ok(())
+    }
+}

@@ -162,10 +162,15 @@ impl Kubernetes {
     async fn set_finalizer(&self, key: &Key, uid: &Uid, held: bool) -> Result<Outcome, Failure> {
         let api: Api<EipObject> = self.api(key);
         edit_finalizers(&api, key, uid, |finalizers| {
+            // Whose patch added it may buy at once, so that of another must not count as ours.
+            if held && finalizers.iter().any(|one| one == names::FINALIZER) {
+                return Err(changed(format!("{key} is held already")));
+            }
             finalizers.retain(|one| one != names::FINALIZER);
             if held {
                 finalizers.push(names::FINALIZER.to_owned());
             }
+            Ok(())
         })
         .await
     }
@@ -174,6 +179,7 @@ impl Kubernetes {
         let api: Api<core::Pod> = self.api(key);
         edit_finalizers(&api, key, uid, |finalizers| {
             finalizers.retain(|one| !names::LEGACY_POD_FINALIZERS.contains(&one.as_str()));
+            Ok(())
         })
         .await
     }
@@ -263,7 +269,7 @@ async fn edit_finalizers<K>(
     api: &Api<K>,
     key: &Key,
     uid: &Uid,
-    edit: impl Fn(&mut Vec<String>),
+    edit: impl Fn(&mut Vec<String>) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -277,7 +283,7 @@ where
         }
         let before = object.finalizers().to_vec();
         let mut after = before.clone();
-        edit(&mut after);
+        edit(&mut after)?;
         let adds = after.len() > before.len();
         if adds && object.meta().deletion_timestamp.is_some() {
             return Err(changed(format!("{key} is being deleted")));

@@ -46,6 +46,7 @@ pub async fn observe(
     let lookups = lookups(&snapshot);
     if !lookups.is_empty() {
         snapshot.interfaces = part(ec2.interfaces(&lookups).await);
+        memory.overlay_interfaces(&mut snapshot);
     }
     snapshot
 }

@@ -60,6 +60,25 @@ impl Memory {
         snapshot.recent = self.recent(now);
     }
 
+    /// Takes off the interfaces what we know to have left them: an association that we have ended
+    /// may be shown there for a while yet.
+    pub fn overlay_interfaces(&self, snapshot: &mut Snapshot) {
+        let Some(interfaces) = snapshot.interfaces.known_mut() else { return };
+        let ended: BTreeSet<(&str, &str)> = self
+            .effects
+            .iter()
+            .filter_map(|effect| match &effect.action {
+                Action::Disassociate { ip, private_ip, .. } => Some((&**ip, &**private_ip)),
+                _ => None,
+            })
+            .collect();
+        for interface in interfaces.values_mut() {
+            interface
+                .occupied
+                .retain(|private_ip, ip| !ended.contains(&(&**ip, &*private_ip.to_string())));
+        }
+    }
+
     /// Remembers what a call has done.
     pub fn done(&mut self, uid: &Uid, action: &Action, outcome: &Outcome, now: u64, settle: u64) {
         self.backoff.remove(uid);

@@ -296,7 +296,7 @@ impl Cluster {
                 Ok(Outcome::Done)
             }
             Action::Hold { eip, uid } => self.edit(eip, uid, |found| {
-                if found.deleting {
+                if found.deleting || found.held {
                     return Err("Changed");
                 }
                 found.held = true;

@@ -97,7 +97,8 @@ impl Ledger {
                 need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))
             }
             Action::Annotate { pod, uid, address, ip } => {
-                annotate(pod, uid, address, ip, account, cluster, at)
+                let seen = Moment { observed_at: at.observed_at.saturating_sub(lag(scenario)), ..at };
+                annotate(pod, uid, address, ip, account, cluster, seen)
             }
             Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),
             _ => Ok(()),
@@ -200,14 +201,17 @@ fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
 
 /// How long it may take to end an exposure once nothing is in the way.
 fn patience(scenario: &Scenario) -> u64 {
-    let lag = match scenario.lag {
-        Lag::None => 0,
-        Lag::UpTo(most) | Lag::Flickers(most) => most,
-    };
     let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence);
     let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
     let usual = 10 * SECOND;
-    usual + lag + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
+    usual + lag(scenario) + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
+}
+
+fn lag(scenario: &Scenario) -> u64 {
+    match scenario.lag {
+        Lag::None => 0,
+        Lag::UpTo(most) | Lag::Flickers(most) => most,
+    }
 }
 
 fn owned<'a>(
@@ -255,7 +259,7 @@ fn annotate(
     need(found.tags().namespace == pod.namespace, || {
         format!("S7: {address} is announced by pod {pod} of another namespace")
     })?;
-    // What a person or the CNI changes while the cycle is under way is seen by the next one.
+    // What has changed is seen when EC2 shows it, and then by the next cycle.
     let there = match live.seen.ip {
         Some(IpAddr::V4(private)) => found.was_on(private, at.observed_at),
         _ => false,

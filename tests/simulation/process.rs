@@ -130,6 +130,9 @@ impl Process {
         if read == Read::Recorded {
             self.memory.overlay(snapshot, own_start);
         }
+        if read == Read::Interfaces {
+            self.memory.overlay_interfaces(snapshot);
+        }
         let next = match read {
             Read::Addresses => Some(Read::Eips),
             Read::Eips => Some(Read::Pods),

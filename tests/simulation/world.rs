@@ -233,6 +233,7 @@ impl World {
                 let seat = &mut self.seats[process];
                 let first = seat.epoch == 0;
                 seat.epoch += 1;
+                seat.rung = false;
                 seat.process = Some(Process::start(self.now, cluster, Settings::default()));
                 if first {
                     self.push(self.now, Event::Tick { process });
@@ -556,7 +557,14 @@ impl World {
             }
             Action::Associate { address, interface, private_ip, .. } => {
                 let done = self.account.associate(address, interface, *private_ip, now, chance);
+                let eip = |id: &String| self.account.elastics.get(id).map(|one| one.tags().eip.clone());
                 match done {
+                    // Two that believe they lead may each bring an address of the same Eip.
+                    Ok((association, Some(thrown_off)))
+                        if self.scenario.second && eip(&thrown_off) == eip(address) =>
+                    {
+                        Ok(Outcome::Associated { association })
+                    }
                     Ok((_, Some(thrown_off))) => {
                         return Err(format!("S8: {address} threw {thrown_off} off {private_ip}"));
                     }

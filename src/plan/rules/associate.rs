@@ -90,13 +90,7 @@ fn occupant(draft: &Draft<'_>, interface: &InterfaceId, target: &Target<'_>) -> 
     let of_ours = snapshot.addresses.known().into_iter().flatten().find(|(_, address)| {
         address.interface.as_ref() == Some(interface) && address.private_ip == Some(target.ip)
     });
-    let seen = || {
-        let interface = snapshot.interfaces.known()?.get(interface)?;
-        let by = interface.occupied.get(&target.ip)?;
-        // Of our own addresses the listing above knows better: this look may lag behind it.
-        let own = snapshot.addresses.known()?.values().any(|address| address.ip == *by);
-        (!own).then(|| by.clone())
-    };
+    let seen = || snapshot.interfaces.known()?.get(interface)?.occupied.get(&target.ip).cloned();
     let Some((id, address)) = of_ours else {
         return seen().map(|by| Wait::TargetOccupied { ip, by });
     };

@@ -21,11 +21,8 @@ use super::wake::{Mailbox, Wake};
 use crate::plan::action::Step;
 use crate::plan::forecast::forecast;
 use crate::plan::recent::Memory;
-use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn};
-use crate::plan::snapshot::{Cluster, Part, Quota, Settings, Snapshot};
-
-/// Soon enough to go on with what was left, late enough not to spin on a world that resists.
-const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
+use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
 
 /// The one worker.
 pub struct Operator {
@@ -92,13 +89,9 @@ impl Operator {
         let complete = self.say_unread(&snapshot);
         let forecast = info_span!("plan").in_scope(|| forecast(&snapshot));
         self.announcer.announce(wakes, &snapshot, &forecast);
-        if self.dry_run {
-            return Cycle { complete, again_in: None };
-        }
-        let left = self.act(&mut snapshot, mailbox, deadline).await;
-        let due = self.memory.next_due(self.hands.clock.now()).map(Duration::from_millis);
-        let again_in = if left { Some(PROGRESS_AFTER) } else { due };
-        Cycle { complete, again_in }
+        let left = !self.dry_run && self.act(&mut snapshot, mailbox, deadline).await;
+        let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
+        Cycle { complete, again_in: again.map(Duration::from_millis) }
     }
 
     /// Rounds of plan, perform and absorb. True when something is left for the next cycle.
@@ -172,14 +165,9 @@ impl Operator {
 
     /// Says once per change what could not be read. True when everything was.
     fn say_unread(&mut self, snapshot: &Snapshot) -> bool {
-        let mut unread = BTreeMap::new();
-        note_unread(&mut unread, "addresses", &snapshot.addresses);
-        note_unread(&mut unread, "eips", &snapshot.eips);
-        note_unread(&mut unread, "pods", &snapshot.pods);
-        note_unread(&mut unread, "nodes", &snapshot.nodes);
-        note_unread(&mut unread, "interfaces", &snapshot.interfaces);
+        let unread = snapshot.unread();
         for (part, why) in &unread {
-            if self.unread.get(part) != Some(why) {
+            if self.unread.get(part).map(String::as_str) != Some(why) {
                 let so = "nothing is done that needs them";
                 warn!(part, error = %why, "{part} could not be read; {so}");
             }
@@ -187,13 +175,7 @@ impl Operator {
         for part in self.unread.keys().filter(|part| !unread.contains_key(*part)) {
             info!(part, "{part} can be read again");
         }
-        self.unread = unread;
+        self.unread = unread.into_iter().map(|(part, why)| (part, why.to_owned())).collect();
         self.unread.is_empty()
-    }
-}
-
-fn note_unread<T>(unread: &mut BTreeMap<&'static str, String>, name: &'static str, part: &Part<T>) {
-    if let Some(why) = part.why_unknown() {
-        unread.insert(name, why.to_owned());
     }
 }

@@ -19,6 +19,10 @@ const FIRST_PAUSE: u64 = 2;
 /// enough to notice that it was mended, seldom enough to be no load.
 const LONGEST_PAUSE: u64 = 300;
 
+/// One answer of EC2 may show what the next does not yet: for this part of the settle time what we
+/// did is believed even if it was shown once and then no more.
+const FLICKERS: u64 = 10;
+
 /// The memory of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -51,7 +55,7 @@ impl Memory {
     pub fn overlay(&mut self, snapshot: &mut Snapshot, now: u64) {
         let settle = snapshot.settings.settle * 1000;
         self.effects.retain(|effect| now.saturating_sub(effect.at) < settle);
-        self.read_own_writes(snapshot);
+        self.read_own_writes(snapshot, now);
         self.see_settling(snapshot, now, settle);
         self.see_terminating(snapshot, now);
         // A count outlives its pause for a while, so that the next failure waits longer.
@@ -158,10 +162,11 @@ impl Memory {
         }
     }
 
-    /// Shows in the snapshot what we did and the listing does not show yet. An association is
-    /// forgotten once it was seen, so that a person who ends it is noticed at once; ids that were
-    /// ended or released never come back, so those are remembered until they are surely gone.
-    fn read_own_writes(&mut self, snapshot: &mut Snapshot) {
+    /// Shows in the snapshot what we did and the listing does not show yet. A purchase and an
+    /// association are forgotten soon after they were seen, so that a person who undoes them is
+    /// noticed at once; ids that were ended or released never come back, so those are remembered
+    /// until they are surely gone.
+    fn read_own_writes(&mut self, snapshot: &mut Snapshot, now: u64) {
         let Some(observed) = snapshot.addresses.known() else { return };
         let observed = observed.clone();
         let ended: BTreeSet<String> = self
@@ -172,8 +177,13 @@ impl Memory {
                 _ => None,
             })
             .collect();
-        self.effects.retain(|effect| !is_shown(effect, &observed, &ended));
-        for effect in &self.effects {
+        let settle = snapshot.settings.settle * 1000;
+        self.effects.retain(|effect| {
+            let young = now.saturating_sub(effect.at) < settle / FLICKERS;
+            young || !is_shown(effect, &observed, &ended)
+        });
+        let unseen = |effect: &&Effect| !is_shown(effect, &observed, &ended);
+        for effect in self.effects.iter().filter(unseen) {
             match &effect.action {
                 // Those are of Kubernetes, whose lists are consistent.
                 Action::Create { .. }

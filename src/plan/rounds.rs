@@ -17,6 +17,11 @@ use super::snapshot::{Snapshot, Uid};
 /// How long after an observation began steps may still rest on it, in milliseconds. What is left
 /// is planned anew, so that urgent work never waits behind a queue.
 pub const ACT_FOR: u64 = 5_000;
+/// Soon enough to go on with what was left, late enough not to spin on a world that resists, in
+/// milliseconds.
+const PROGRESS_AFTER: u64 = 2_000;
+/// A look that did not see everything is repeated after so long, in milliseconds.
+const UNREAD_AFTER: u64 = 5_000;
 /// Steps under way at the same time; the limiter, not this, keeps the rate.
 pub const STEPS_AT_ONCE: usize = 16;
 /// What became of a step.
@@ -105,6 +110,14 @@ impl Rounds {
         };
         memory.failed(&step.uid, &step.action, &failure, now, settle);
     }
+}
+
+/// In how many milliseconds to look again at the end of a cycle, if not at the next interval.
+/// `left`: the act phase has left something to do.
+pub fn look_again(snapshot: &Snapshot, memory: &Memory, left: bool, now: u64) -> Option<u64> {
+    let progress = left.then_some(PROGRESS_AFTER);
+    let unread = (!snapshot.unread().is_empty()).then_some(UNREAD_AFTER);
+    progress.into_iter().chain(unread).chain(memory.next_due(now)).min()
 }
 
 fn identity(step: &Step) -> (Uid, String, &'static str) {

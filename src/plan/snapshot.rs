@@ -310,6 +310,20 @@ pub struct Pause {
 }
 
 impl Snapshot {
+    /// The parts that could not be read, and why.
+    pub fn unread(&self) -> BTreeMap<&'static str, &str> {
+        [
+            ("addresses", self.addresses.why_unknown()),
+            ("eips", self.eips.why_unknown()),
+            ("pods", self.pods.why_unknown()),
+            ("nodes", self.nodes.why_unknown()),
+            ("interfaces", self.interfaces.why_unknown()),
+        ]
+        .into_iter()
+        .filter_map(|(part, why)| Some((part, why?)))
+        .collect()
+    }
+
     /// Reads the YAML document. Errors name the line and what was expected there.
     pub fn from_yaml(text: &str) -> Result<Self, String> {
         serde_saphyr::from_str(text).map_err(|error| error.to_string())

@@ -148,7 +148,8 @@ impl Cluster {
     pub fn force_delete(&mut self, key: &Key, chance: &mut Chance) -> Vec<Later> {
         let Some(pod) = self.pods.get(key) else { return Vec::new() };
         let uid = pod.seen.uid.clone();
-        let mut later = vec![(chance.between(100, 90_000), Deed::EndSandbox(key.clone(), uid.clone()))];
+        let mut later =
+            vec![(chance.between(100, 90_000), Deed::EndSandbox(key.clone(), uid.clone()))];
         later.extend(self.remove_pod(key, &uid, chance));
         later
     }
@@ -210,8 +211,12 @@ impl Cluster {
     pub fn act(&mut self, deed: Deed, now: u64, chance: &mut Chance) -> Vec<Later> {
         match deed {
             Deed::Schedule(key, uid) => {
-                let ready: Vec<&String> =
-                    self.hosts.iter().filter(|(_, host)| host.ready).map(|(name, _)| name).collect();
+                let ready: Vec<&String> = self
+                    .hosts
+                    .iter()
+                    .filter(|(_, host)| host.ready)
+                    .map(|(name, _)| name)
+                    .collect();
                 let Some(node) = chance.one_of(ready).cloned() else {
                     return vec![(10_000, Deed::Schedule(key, uid))];
                 };
@@ -256,7 +261,8 @@ impl Cluster {
         if pod.ipv6 {
             live.2 = "fd00::1".parse().ok();
         } else if !pod.seen.host_network {
-            let free = host.slots.iter_mut().filter(|(_, s)| s.holder.is_none() && s.free_at <= now);
+            let free =
+                host.slots.iter_mut().filter(|(_, s)| s.holder.is_none() && s.free_at <= now);
             let Some((ip, slot)) = chance.one_of(free) else {
                 return vec![(5_000, Deed::GiveIp(key, uid))];
             };
@@ -358,10 +364,8 @@ impl Cluster {
     }
 
     pub fn list_nodes(&self) -> BTreeMap<String, Node> {
-        let node = |host: &Host| Node {
-            instance: Some(host.instance.clone()),
-            not_ready: !host.ready,
-        };
+        let node =
+            |host: &Host| Node { instance: Some(host.instance.clone()), not_ready: !host.ready };
         self.hosts.iter().map(|(name, host)| (name.clone(), node(host))).collect()
     }
 }

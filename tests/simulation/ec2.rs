@@ -186,7 +186,8 @@ impl Account {
         if elastic.association().is_some() {
             return Err("Resource.AlreadyAssociated");
         }
-        let (_, ips) = self.interfaces.get(interface).ok_or("InvalidNetworkInterfaceID.NotFound")?;
+        let (_, ips) =
+            self.interfaces.get(interface).ok_or("InvalidNetworkInterfaceID.NotFound")?;
         if !ips.contains(&private_ip) {
             return Err("InvalidParameterValue");
         }
@@ -215,9 +216,9 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<AllocationId> {
-        let of = self.living().find(|(_, one)| {
-            one.association().is_some_and(|found| found.id == association)
-        });
+        let of = self
+            .living()
+            .find(|(_, one)| one.association().is_some_and(|found| found.id == association));
         let id = of.map(|(id, _)| id.clone()).ok_or("InvalidAssociationID.NotFound")?;
         self.end(&id, now, chance);
         Ok(id)

@@ -8,7 +8,7 @@ use eip_operator::plan::execution::{Answer, Call, End, Execution, Next};
 use eip_operator::plan::forecast::{MAX_ROUNDS, forecast};
 use eip_operator::plan::look;
 use eip_operator::plan::recent::Memory;
-use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn};
+use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
 use eip_operator::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
 
 /// Reads of one observation, in their order.
@@ -250,9 +250,10 @@ impl Process {
     }
 
     fn rest(&mut self, left: bool, now: u64) -> Vec<Want> {
-        self.phase = Phase::Idle;
-        let due = self.memory.next_due(now - self.started);
-        vec![Want::Rest(if left { Some(2_000) } else { due })]
+        let Phase::Acting(acting) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return Vec::new();
+        };
+        vec![Want::Rest(look_again(&acting.snapshot, &self.memory, left, now - self.started))]
     }
 }
 

@@ -30,27 +30,75 @@ pub struct Scenario {
 /// What a person, a tenant or chance does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum User {
-    MakePod { key: Key, stateful: bool, autocreate: bool, host_network: bool, ipv6: bool },
-    DeletePod { key: Key, grace: u64 },
-    ForceDelete { key: Key },
-    Finish { key: Key },
-    RestartSandbox { key: Key },
-    SetManaged { key: Key, managed: bool },
-    SetAutocreate { key: Key, autocreate: bool },
-    LoseNode { node: String },
-    MakeEip { key: Key, pod: String },
-    DeleteEip { key: Key },
-    Rename { key: Key, pod: String },
-    StripFinalizer { key: Key },
+    MakePod {
+        key: Key,
+        stateful: bool,
+        autocreate: bool,
+        host_network: bool,
+        ipv6: bool,
+    },
+    DeletePod {
+        key: Key,
+        grace: u64,
+    },
+    ForceDelete {
+        key: Key,
+    },
+    Finish {
+        key: Key,
+    },
+    RestartSandbox {
+        key: Key,
+    },
+    SetManaged {
+        key: Key,
+        managed: bool,
+    },
+    SetAutocreate {
+        key: Key,
+        autocreate: bool,
+    },
+    LoseNode {
+        node: String,
+    },
+    MakeEip {
+        key: Key,
+        pod: String,
+    },
+    DeleteEip {
+        key: Key,
+    },
+    Rename {
+        key: Key,
+        pod: String,
+    },
+    StripFinalizer {
+        key: Key,
+    },
     /// Writes another Eip's status into this one's.
-    ForgeStatus { key: Key, from: Key },
+    ForgeStatus {
+        key: Key,
+        from: Key,
+    },
     /// Copies another pod's annotations.
-    ForgeAnnotations { key: Key, from: Key },
+    ForgeAnnotations {
+        key: Key,
+        from: Key,
+    },
     /// In the AWS console, an address by its place among those there are.
-    Disassociate { nth: u64 },
-    Release { nth: u64 },
-    Crash { process: usize },
-    Pause { process: usize, millis: u64 },
+    Disassociate {
+        nth: u64,
+    },
+    Release {
+        nth: u64,
+    },
+    Crash {
+        process: usize,
+    },
+    Pause {
+        process: usize,
+        millis: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::invariants::{SETTLE, liveness};
+use super::invariants::{SETTLE, lag, liveness};
 use super::scenario::{SECOND, Scenario, TROUBLED};
 use super::world::{INTERVAL, Run, Violation, World};
 
@@ -55,8 +55,8 @@ pub fn run(scenario: Scenario, speaks: bool) -> (Run, Option<Box<Violation>>) {
 }
 
 fn live(world: &mut World) -> Result<(), Box<Violation>> {
-    world.run_until(TROUBLED)?;
-    world.run_until(TROUBLED + SETTLES)?;
+    let settled = TROUBLED + SETTLES + 2 * lag(&world.scenario);
+    world.run_until(settled)?;
     let complaint = |world: &World, what: String| {
         Box::new(Violation {
             seed: world.scenario.seed,
@@ -70,7 +70,7 @@ fn live(world: &mut World) -> Result<(), Box<Violation>> {
         return Err(complaint(world, first));
     }
     let before = world.run.effects.clone();
-    world.run_until(TROUBLED + SETTLES + 3 * INTERVAL)?;
+    world.run_until(settled + 3 * INTERVAL)?;
     if world.run.effects != before {
         return Err(complaint(world, "L7: a converged world is changed".to_owned()));
     }

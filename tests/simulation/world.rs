@@ -202,8 +202,7 @@ impl World {
     /// Whether a fault of this kind hits now.
     fn hits(&mut self, is: impl Fn(&Kind) -> bool) -> bool {
         let now = self.now;
-        let active =
-            |fault: &&Fault| fault.from <= now && now < fault.until && is(&fault.kind);
+        let active = |fault: &&Fault| fault.from <= now && now < fault.until && is(&fault.kind);
         let percent = self.scenario.faults.iter().filter(active).map(|fault| fault.percent).max();
         percent.is_some_and(|percent| self.chance.happens(percent))
     }
@@ -228,8 +227,7 @@ impl World {
             }
             Event::Restart { process } => {
                 self.say(|| format!("operator {process} starts"));
-                let cluster =
-                    snapshot::Cluster { name: NAME.to_owned(), uid: UID.to_owned() };
+                let cluster = snapshot::Cluster { name: NAME.to_owned(), uid: UID.to_owned() };
                 let seat = &mut self.seats[process];
                 let first = seat.epoch == 0;
                 seat.epoch += 1;
@@ -383,7 +381,8 @@ impl World {
             Read::Recorded => {
                 let recorded = look::recorded_pods(snapshot);
                 if let Some(pods) = snapshot.pods.known_mut() {
-                    let found = |key: Key| Some((key.clone(), cluster.pods.get(&key)?.seen.clone()));
+                    let found =
+                        |key: Key| Some((key.clone(), cluster.pods.get(&key)?.seen.clone()));
                     pods.extend(recorded.into_iter().filter_map(found));
                 }
             }
@@ -557,7 +556,8 @@ impl World {
             }
             Action::Associate { address, interface, private_ip, .. } => {
                 let done = self.account.associate(address, interface, *private_ip, now, chance);
-                let eip = |id: &String| self.account.elastics.get(id).map(|one| one.tags().eip.clone());
+                let eip =
+                    |id: &String| self.account.elastics.get(id).map(|one| one.tags().eip.clone());
                 match done {
                     // Two that believe they lead may each bring an address of the same Eip.
                     Ok((association, Some(thrown_off)))
@@ -601,7 +601,8 @@ impl World {
     }
 
     fn check_state(&mut self) -> Result<(), (String, Option<usize>)> {
-        self.ledger.state(self.now, &self.account, &self.cluster, &self.scenario)
+        self.ledger
+            .state(self.now, &self.account, &self.cluster, &self.scenario)
             .map_err(|what| (what, None))
     }
 

@@ -221,7 +221,8 @@ impl Memory {
             self.settling.entry(eip.uid.clone()).or_insert(now + settle);
         }
         let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
-        self.settling.retain(|uid, _| living.contains(uid));
+        // One list without an Eip is no proof that it is gone.
+        self.settling.retain(|uid, until| living.contains(uid) || *until > now);
     }
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {

@@ -515,7 +515,8 @@ impl World {
                     &self.cluster,
                     super::invariants::Moment { now: self.now, sent, confirmed_at, observed_at },
                     &self.scenario,
-                )?;
+                )
+                .map_err(|what| format!("{what}, by operator {process}: {action:?}"))?;
                 let answer = self.change(action)?;
                 self.say(|| format!("operator {process}: {action:?} → {answer:?}"));
                 let effects: u64 = self.run.effects.values().sum();

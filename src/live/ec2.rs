@@ -173,7 +173,7 @@ impl Ec2 {
             other => Err(("NotEc2".to_owned(), format!("{} is not EC2's", other.verb()))),
         };
         done.or_else(|(code, message)| match ec2_meaning(action, &code) {
-            Meaning::Success => Ok(Outcome::Done),
+            Meaning::Success => Ok(Outcome::AlreadySo),
             meaning => Err(Failure { code, message, meaning }),
         })
     }

@@ -18,6 +18,8 @@ pub const MAX_ROUNDS: usize = 16;
 pub enum Outcome {
     /// It was done, and there is nothing to learn from it.
     Done,
+    /// It was so already: what is there instead is not known.
+    AlreadySo,
     /// An Eip was written: its uid and its resourceVersion now.
     Eip {
         uid: String,
@@ -213,14 +215,14 @@ fn apply_to_address(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome)
                 interface.occupied.insert(*private_ip, ip.clone());
             }
         }
-        (Action::Disassociate { address, association, .. }, _) => {
+        (Action::Disassociate { address, association, .. }, outcome) => {
             let found = addresses.get_mut(address);
             let Some(found) = found.filter(|a| a.association.as_ref() == Some(association)) else {
                 return;
             };
             found.association = None;
             let (interface, ip) = (found.interface.take(), found.private_ip.take());
-            if let (Some(id), Some(ip)) = (interface, ip)
+            if let (Some(id), Some(ip), Outcome::Done) = (interface, ip, outcome)
                 && let Some(interface) = interface_mut(snapshot, &id)
             {
                 interface.occupied.remove(&ip);

@@ -71,8 +71,10 @@ impl Memory {
         let ended: BTreeSet<(&str, &str)> = self
             .effects
             .iter()
-            .filter_map(|effect| match &effect.action {
-                Action::Disassociate { ip, private_ip, .. } => Some((&**ip, &**private_ip)),
+            .filter_map(|effect| match (&effect.action, &effect.outcome) {
+                (Action::Disassociate { ip, private_ip, .. }, Outcome::Done) => {
+                    Some((&**ip, &**private_ip))
+                }
                 _ => None,
             })
             .collect();

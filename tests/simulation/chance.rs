@@ -18,8 +18,8 @@ impl Chance {
         self.0.u64(0..100) < percent
     }
 
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.0.usize(0..of.len())]
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.0.usize(0..of.len())]
     }
 
     /// One of them, if there are any.

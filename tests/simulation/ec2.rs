@@ -102,6 +102,10 @@ impl Elastic {
     pub fn association(&self) -> Option<&Association> {
         self.association.truth().as_ref()
     }
+    /// When its association last changed.
+    pub fn changed_at(&self) -> u64 {
+        self.association.0.last().map_or(0, |(at, _, _)| *at)
+    }
     /// Whether it was on this IP at some time since.
     pub fn was_on(&self, ip: Ipv4Addr, since: u64) -> bool {
         self.association
@@ -235,16 +239,6 @@ impl Account {
     /// The address on this private IP.
     pub fn on(&self, ip: Ipv4Addr) -> Option<(&AllocationId, &Elastic)> {
         self.living().find(|(_, one)| one.association().is_some_and(|a| a.private_ip == ip))
-    }
-
-    /// A person changes the tags.
-    pub fn tag(&mut self, id: &str, change: impl Fn(&mut Tags), now: u64, chance: &mut Chance) {
-        let shown = self.shown(now, chance);
-        if let Some(elastic) = self.elastics.get_mut(id) {
-            let mut tags = elastic.tags().clone();
-            change(&mut tags);
-            elastic.tags.set(now, shown, tags);
-        }
     }
 
     /// An instance ends, and its interface with it.

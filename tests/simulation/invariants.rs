@@ -101,13 +101,7 @@ impl Ledger {
                 let left = account.of(uid).find(|(_, one)| one.born + unknown <= at.now);
                 need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))
             }
-            Action::Annotate { pod, uid, address, ip } => {
-                // What a stranger has undone before it was shown to us cannot be told from what EC2
-                // does not show yet (seeds 453 and 745).
-                let blind = if strangers(scenario) { SETTLE } else { lag(scenario) };
-                let seen = Moment { observed_at: at.observed_at.saturating_sub(blind), ..at };
-                annotate(pod, uid, address, ip, account, cluster, seen, scenario)
-            }
+            Action::Annotate { .. } => annotate(action, account, cluster, at, scenario),
             Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),
             _ => Ok(()),
         }
@@ -260,15 +254,13 @@ fn release(id: &AllocationId, account: &Account, cluster: &Cluster) -> Check {
 }
 
 fn annotate(
-    pod: &Key,
-    uid: &Uid,
-    address: &AllocationId,
-    ip: &str,
+    action: &Action,
     account: &Account,
     cluster: &Cluster,
     at: Moment,
     scenario: &Scenario,
 ) -> Check {
+    let Action::Annotate { pod, uid, address, ip } = action else { return Ok(()) };
     let Some(live) = cluster.pods.get(pod).filter(|live| live.seen.uid == *uid) else {
         return Ok(()); // refused by the precondition
     };
@@ -276,15 +268,19 @@ fn annotate(
     need(found.tags().namespace == pod.namespace, || {
         format!("S7: {address} is announced by pod {pod} of another namespace")
     })?;
-    // What has changed is seen when EC2 shows it, and then by the next cycle.
+    // What has changed is seen when EC2 shows it, and then by the next cycle. What a stranger has
+    // undone before it was shown to us cannot be told from what EC2 does not show yet (seeds 453
+    // and 745).
+    let blind = if strangers(scenario) { SETTLE } else { lag(scenario) };
+    let since = at.observed_at.saturating_sub(blind);
     let there = match live.seen.ip {
-        Some(IpAddr::V4(private)) => found.was_on(private, at.observed_at),
+        Some(IpAddr::V4(private)) => found.was_on(private, since),
         _ => false,
     };
     // A stale list shows the pod at an earlier IP; the address follows it at the next look.
     let stale = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::StaleLists { .. }));
     let moved = live.seen.sandbox_down || stale;
-    need(found.ip == ip && (there || moved), || {
+    need(found.ip == *ip && (there || moved), || {
         format!("S9: pod {pod} announces {ip}, and {address} is not on it")
     })
 }

@@ -9,7 +9,7 @@ use super::ec2::Lag;
 
 pub const SECOND: u64 = 1_000;
 /// How long people, pods and faults go on; then everything is left alone.
-pub const TROUBLED: u64 = 600 * SECOND;
+const TROUBLED: u64 = 600 * SECOND;
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -173,6 +173,11 @@ fn codes(verb: &str) -> &'static [&'static str] {
 }
 
 impl Scenario {
+    /// When the last of it has happened.
+    pub fn ends(&self) -> u64 {
+        self.deeds.iter().map(|(at, _)| *at).max().unwrap_or(0).max(TROUBLED)
+    }
+
     /// Everything from one number.
     pub fn of(seed: u64) -> Self {
         let chance = &mut Chance::new(seed);
@@ -214,12 +219,44 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// The same people and pods, one thing after the other, where nothing fails and EC2 shows
+    /// everything at once. What the moment of a crash decides (a forged annotation, a person at the
+    /// console) is left out.
+    pub fn undisturbed(seed: u64) -> Self {
+        let mut scenario = Self::of(seed);
+        let stray = |user: &User| {
+            matches!(
+                user,
+                User::Crash { .. }
+                    | User::Pause { .. }
+                    | User::Disassociate { .. }
+                    | User::Release { .. }
+                    | User::StripFinalizer { .. }
+                    | User::ForgeStatus { .. }
+                    | User::ForgeAnnotations { .. }
+                    | User::LoseNode { .. }
+            )
+        };
+        scenario.deeds.retain(|(_, user)| !stray(user));
+        scenario.deeds.truncate(6);
+        // Each after the last has come to rest, whenever the operator was killed meanwhile.
+        for (index, deed) in scenario.deeds.iter_mut().enumerate() {
+            deed.0 = SECOND + index as u64 * 420 * SECOND;
+        }
+        scenario.faults.clear();
+        (scenario.lag, scenario.second) = (Lag::None, false);
+        (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
+        scenario
+    }
+}
+
 fn pod_key(chance: &mut Chance) -> Key {
-    Key::new(*chance.pick(&NAMESPACES), *chance.pick(&PODS))
+    Key::new(chance.pick(&NAMESPACES), chance.pick(&PODS))
 }
 
 fn eip_key(chance: &mut Chance) -> Key {
-    Key::new(*chance.pick(&NAMESPACES), *chance.pick(&EIPS))
+    Key::new(chance.pick(&NAMESPACES), chance.pick(&EIPS))
 }
 
 fn user(chance: &mut Chance, processes: u64) -> User {
@@ -232,8 +269,8 @@ fn user(chance: &mut Chance, processes: u64) -> User {
             host_network: chance.happens(5),
             ipv6: chance.happens(5),
         },
-        5..=7 => User::MakeEip { key: eip, pod: (*chance.pick(&PODS)).to_owned() },
-        8 | 9 => User::DeletePod { key, grace: *chance.pick(&[0, 5, 30, 120]) },
+        5..=7 => User::MakeEip { key: eip, pod: chance.pick(&PODS).to_owned() },
+        8 | 9 => User::DeletePod { key, grace: chance.pick(&[0, 5, 30, 120]) },
         10 => User::ForceDelete { key },
         11 => User::Finish { key },
         12 => User::RestartSandbox { key },
@@ -241,7 +278,7 @@ fn user(chance: &mut Chance, processes: u64) -> User {
         14 => User::SetAutocreate { key, autocreate: chance.happens(50) },
         15 => User::LoseNode { node: format!("n{}", chance.between(1, 2)) },
         16 | 17 => User::DeleteEip { key: eip },
-        18 => User::Rename { key: eip, pod: (*chance.pick(&PODS)).to_owned() },
+        18 => User::Rename { key: eip, pod: chance.pick(&PODS).to_owned() },
         19 => User::StripFinalizer { key: eip },
         20 => User::ForgeStatus { key: eip, from: eip_key(chance) },
         21 => User::ForgeAnnotations { key, from: pod_key(chance) },
@@ -262,18 +299,18 @@ fn place(chance: &mut Chance, processes: u64) -> usize {
 fn fault(chance: &mut Chance) -> Fault {
     let from = chance.between(0, TROUBLED);
     let until = (from + chance.between(SECOND, 240 * SECOND)).min(TROUBLED);
-    let verb = *chance.pick(&VERBS);
+    let verb = chance.pick(&VERBS);
     let kind = match chance.between(0, 11) {
-        0..=2 => Kind::Refuses { verb, code: *chance.pick(codes(verb)) },
+        0..=2 => Kind::Refuses { verb, code: chance.pick(codes(verb)) },
         3 | 4 => Kind::AnswerLost { verb },
         5 => Kind::Late { verb },
-        6 | 7 => Kind::Unread { part: *chance.pick(&PARTS) },
+        6 | 7 => Kind::Unread { part: chance.pick(&PARTS) },
         8 => Kind::StaleLists { millis: chance.between(SECOND, 60 * SECOND) },
         9 => Kind::WritesLost,
-        10 => chance.pick(&[Kind::ReadsLost, Kind::SlowReads]).clone(),
+        10 => chance.pick(&[&Kind::ReadsLost, &Kind::SlowReads]).clone(),
         _ => Kind::Silence,
     };
-    Fault { from, until, percent: *chance.pick(&[20, 50, 100]), kind }
+    Fault { from, until, percent: chance.pick(&[20, 50, 100]), kind }
 }
 
 impl fmt::Display for Scenario {

@@ -1,14 +1,27 @@
-//! Runs many worlds, and reports the first that breaks a promise.
+//! Runs many worlds, and tells those that break a promise.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::invariants::{SETTLE, lag, liveness};
-use super::scenario::{SECOND, Scenario, TROUBLED};
+use super::scenario::{SECOND, Scenario};
 use super::world::{INTERVAL, Run, Violation, World};
 
 /// Once faults have stopped everything settles within five cycles, the settle time, and the
 /// longest pause after a failure (with its spread).
 const SETTLES: u64 = 5 * INTERVAL + SETTLE + 360 * SECOND + 30 * SECOND;
+/// The most violations that are told in full; a search ends with that many.
+const MOST_TOLD: usize = 5;
+
+/// Which worlds to run.
+#[derive(Debug)]
+pub struct Order {
+    pub first: u64,
+    pub seeds: u64,
+    /// Ends the search before all seeds have had their turn.
+    pub limit: Option<Duration>,
+}
 
 /// What a search came to.
 #[derive(Debug, Default)]
@@ -28,23 +41,68 @@ impl fmt::Display for Found {
     }
 }
 
-/// The most that are told in full.
-const MOST_TOLD: usize = 5;
-
-pub fn search(seeds: impl IntoIterator<Item = u64>) -> Found {
+/// Runs world after world. `tell` hears of the progress once in a while.
+pub fn search(order: &Order, mut tell: impl FnMut(&Found, Duration)) -> Found {
+    let (began, mut told) = (Instant::now(), Duration::ZERO);
     let mut found = Found::default();
-    for seed in seeds {
-        let (run, violation) = run(Scenario::of(seed), false);
+    for seed in order.first..order.first + order.seeds {
+        let over = order.limit.is_some_and(|limit| began.elapsed() >= limit);
+        if over || found.violations.len() == MOST_TOLD {
+            break;
+        }
+        let scenario = Scenario::of(seed);
+        let (run, violation) = run(scenario.clone(), false);
         found.seeds += 1;
         found.steps += run.steps;
-        if violation.is_some() && found.violations.len() < MOST_TOLD {
-            let scenario = Scenario::of(seed);
-            let (_, told) = self::run(scenario.clone(), true);
-            let told = told.map(|told| told.to_string()).unwrap_or_default();
-            found.violations.push(format!("{scenario}{told}"));
+        if let Some(violation) = violation {
+            found.violations.push(story(scenario, &violation));
+        }
+        if began.elapsed() >= told + Duration::from_secs(10) {
+            told = began.elapsed();
+            tell(&found, told);
         }
     }
     found
+}
+
+/// The shortest scenario that still breaks the same promise, what happened in it, and the snapshot
+/// from which the operator acted, as a story for `plans/`.
+fn story(scenario: Scenario, violation: &Violation) -> String {
+    let scenario = shrink(scenario, violation.name());
+    let (_, told) = run(scenario.clone(), true);
+    let Some(told) = told else { return format!("{scenario}{violation}") };
+    let world = told
+        .snapshot
+        .as_ref()
+        .map(|snapshot| format!("\n\nthe operator saw:\n```yaml world\n{}```", snapshot.to_yaml()));
+    format!("{scenario}{told}{}", world.unwrap_or_default())
+}
+
+/// Takes away deeds and faults one by one, as long as the same promise breaks.
+fn shrink(mut scenario: Scenario, broken: &str) -> Scenario {
+    let breaks = |scenario: &Scenario| {
+        run(scenario.clone(), false).1.is_some_and(|violation| violation.name() == broken)
+    };
+    loop {
+        let before = scenario.deeds.len() + scenario.faults.len();
+        for index in (0..scenario.deeds.len()).rev() {
+            let mut less = scenario.clone();
+            less.deeds.remove(index);
+            if breaks(&less) {
+                scenario = less;
+            }
+        }
+        for index in (0..scenario.faults.len()).rev() {
+            let mut less = scenario.clone();
+            less.faults.remove(index);
+            if breaks(&less) {
+                scenario = less;
+            }
+        }
+        if scenario.deeds.len() + scenario.faults.len() == before {
+            return scenario;
+        }
+    }
 }
 
 /// One world: trouble, then rest, then what must have come about, then silence.
@@ -55,24 +113,65 @@ pub fn run(scenario: Scenario, speaks: bool) -> (Run, Option<Box<Violation>>) {
 }
 
 fn live(world: &mut World) -> Result<(), Box<Violation>> {
-    let settled = TROUBLED + SETTLES + 2 * lag(&world.scenario);
+    let settled = world.scenario.ends() + SETTLES + 2 * lag(&world.scenario);
     world.run_until(settled)?;
-    let complaint = |world: &World, what: String| {
-        Box::new(Violation {
-            seed: world.scenario.seed,
-            at: world.now,
-            what,
-            lines: world.lines(),
-            snapshot: None,
-        })
-    };
     if let Some(first) = liveness(world).into_iter().next() {
-        return Err(complaint(world, first));
+        return Err(world.complaint(first));
     }
     let before = world.run.effects.clone();
     world.run_until(settled + 3 * INTERVAL)?;
-    if world.run.effects != before {
-        return Err(complaint(world, "L7: a converged world is changed".to_owned()));
+    if world.run.effects == before {
+        Ok(())
+    } else {
+        Err(world.complaint("L7: a converged world is changed".to_owned()))
     }
-    Ok(())
+}
+
+/// What a crash sweep came to.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    pub scenarios: u64,
+    pub kills: u64,
+    /// By verb of the last effect before the kill: how often.
+    pub after: BTreeMap<&'static str, u64>,
+    pub differences: Vec<String>,
+}
+
+/// Kills the operator right after each of its effects in turn, and compares the end with that of
+/// the undisturbed run: the same Eips served by as many addresses, and no purchase more.
+pub fn sweep(seeds: impl IntoIterator<Item = u64>) -> Sweep {
+    let mut sweep = Sweep::default();
+    for seed in seeds {
+        let scenario = Scenario::undisturbed(seed);
+        let mut reference = World::new(scenario.clone(), false);
+        if let Err(violation) = live(&mut reference) {
+            sweep.differences.push(format!("{scenario}{violation}"));
+            continue;
+        }
+        sweep.scenarios += 1;
+        let effects: u64 = reference.run.effects.values().sum();
+        for kill in 1..=effects {
+            let mut world = World::new(scenario.clone(), true);
+            world.kill_after(kill);
+            let broken = live(&mut world).err();
+            sweep.kills += 1;
+            if let Some(verb) = world.killed_after {
+                *sweep.after.entry(verb).or_default() += 1;
+            }
+            let same = world.summary() == reference.summary()
+                && world.run.effects.get("allocate") == reference.run.effects.get("allocate");
+            if let Some(violation) = broken {
+                sweep
+                    .differences
+                    .push(format!("killed after effect {kill}\n{scenario}{violation}"));
+            } else if !same {
+                let (expected, found) = (reference.summary(), world.summary());
+                let lines = world.lines().join("\n");
+                sweep.differences.push(format!(
+                    "killed after effect {kill}\n{scenario}{lines}\nexpected {expected:?}\nfound    {found:?}"
+                ));
+            }
+        }
+    }
+    sweep
 }

@@ -1,0 +1,124 @@
+//! What people, tenants and chance do to the world.
+
+use eip_operator::plan::snapshot::Pod;
+
+use super::super::cluster::pod;
+use super::super::scenario::{SECOND, User};
+use super::{Event, World};
+
+impl World {
+    pub(super) fn user(&mut self, user: User) {
+        let (now, chance) = (self.now, &mut self.chance);
+        let later = match user {
+            User::MakePod { key, stateful, autocreate, host_network, ipv6 } => {
+                let seen = Pod { autocreate, host_network, ..pod() };
+                self.cluster.make_pod(&key, seen, stateful, ipv6)
+            }
+            User::DeletePod { key, grace } => self.cluster.delete_pod(&key, grace, chance),
+            User::ForceDelete { key } => self.cluster.force_delete(&key, chance),
+            User::Finish { key } => {
+                self.cluster.finish(&key, now);
+                Vec::new()
+            }
+            User::RestartSandbox { key } => self.cluster.restart_sandbox(&key, now, chance),
+            User::SetManaged { key, managed } => {
+                if let Some(live) = self.cluster.pods.get_mut(&key) {
+                    live.seen.managed = managed;
+                }
+                Vec::new()
+            }
+            User::SetAutocreate { key, autocreate } => {
+                if let Some(live) = self.cluster.pods.get_mut(&key) {
+                    live.seen.autocreate = autocreate;
+                }
+                Vec::new()
+            }
+            User::LoseNode { node } => {
+                if let Some(interface) = self.cluster.lose_node(&node) {
+                    self.account.lose_interface(&interface, now, chance);
+                }
+                Vec::new()
+            }
+            User::MakeEip { key, pod } => {
+                self.cluster.make_eip(&key, &pod, now);
+                Vec::new()
+            }
+            User::DeleteEip { key } => {
+                self.cluster.delete_eip(&key, now);
+                Vec::new()
+            }
+            User::Rename { key, pod } => {
+                if let Some(eip) = self.cluster.eips.get_mut(&key)
+                    && eip.autocreated_for.is_none()
+                {
+                    eip.pod = pod;
+                    eip.generation += 1;
+                }
+                Vec::new()
+            }
+            User::StripFinalizer { key } => {
+                if let Some(eip) = self.cluster.eips.get_mut(&key)
+                    && eip.held
+                {
+                    eip.held = false;
+                    let uid = eip.uid.clone();
+                    self.cluster.unfit_since.insert(uid.clone(), now);
+                    self.ledger.stripped.insert(uid);
+                    self.cluster.eips.retain(|_, eip| eip.held || !eip.deleting);
+                }
+                Vec::new()
+            }
+            User::ForgeStatus { key, from } => {
+                let status = self.cluster.eips.get(&from).map(|eip| eip.status.clone());
+                if let (Some(status), Some(eip)) = (status, self.cluster.eips.get_mut(&key)) {
+                    eip.status = status;
+                }
+                Vec::new()
+            }
+            User::ForgeAnnotations { key, from } => {
+                let from = self.cluster.pods.get(&from).map(|live| live.seen.clone());
+                if let (Some(from), Some(live)) = (from, self.cluster.pods.get_mut(&key)) {
+                    live.seen.target = from.target;
+                    live.seen.alpha_target = from.alpha_target;
+                    live.seen.allocation = from.allocation;
+                }
+                Vec::new()
+            }
+            User::Disassociate { nth } => {
+                if let Some(id) = self.nth(nth) {
+                    self.account.end(&id, now, &mut self.chance);
+                }
+                Vec::new()
+            }
+            User::Release { nth } => {
+                if let Some(id) = self.nth(nth) {
+                    self.account.end(&id, now, &mut self.chance);
+                    let _ = self.account.release(&id, now, &mut self.chance);
+                    self.ledger.taken(&self.account.elastics[&id].tags().eip);
+                }
+                Vec::new()
+            }
+            User::Pause { process, millis } => {
+                self.seats[process].paused_until = now + millis;
+                Vec::new()
+            }
+            User::Crash { process } => {
+                let seat = &mut self.seats[process];
+                if seat.process.take().is_some() {
+                    seat.rung = false;
+                    seat.epoch += 1;
+                    let after = self.chance.between(100, 20 * SECOND);
+                    self.push(now + after, Event::Restart { process });
+                }
+                Vec::new()
+            }
+        };
+        self.later(later);
+    }
+
+    fn nth(&self, nth: u64) -> Option<String> {
+        let living: Vec<&String> = self.account.living().map(|(id, _)| id).collect();
+        let index = usize::try_from(nth).ok()?.checked_rem(living.len())?;
+        Some(living[index].clone())
+    }
+}

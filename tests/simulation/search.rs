@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::invariants::{SETTLE, lag, liveness};
@@ -11,7 +14,7 @@ use super::world::{INTERVAL, Run, Violation, World};
 /// Once faults have stopped everything settles within five cycles, the settle time, and the
 /// longest pause after a failure (with its spread).
 const SETTLES: u64 = 5 * INTERVAL + SETTLE + 360 * SECOND + 30 * SECOND;
-/// The most violations that are told in full; a search ends with that many.
+/// A search ends with so many violations.
 const MOST_TOLD: usize = 5;
 
 /// Which worlds to run.
@@ -41,28 +44,41 @@ impl fmt::Display for Found {
     }
 }
 
-/// Runs world after world. `tell` hears of the progress once in a while.
-pub fn search(order: &Order, mut tell: impl FnMut(&Found, Duration)) -> Found {
-    let (began, mut told) = (Instant::now(), Duration::ZERO);
-    let mut found = Found::default();
-    for seed in order.first..order.first + order.seeds {
-        let over = order.limit.is_some_and(|limit| began.elapsed() >= limit);
-        if over || found.violations.len() == MOST_TOLD {
-            break;
+/// Runs world after world, on every core. `tell` hears of the progress once in a while.
+pub fn search(order: &Order, tell: impl Fn(&Found, Duration) + Sync) -> Found {
+    let began = Instant::now();
+    let next = AtomicU64::new(order.first);
+    let all = Mutex::new((Found::default(), Duration::ZERO));
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let over = order.limit.is_some_and(|limit| began.elapsed() >= limit);
+                    if over || seed >= order.first + order.seeds {
+                        return;
+                    }
+                    let scenario = Scenario::of(seed);
+                    let (run, violation) = run(scenario.clone(), false);
+                    let violation = violation.map(|violation| story(scenario, &violation));
+                    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (found, told) = &mut *all;
+                    found.seeds += 1;
+                    found.steps += run.steps;
+                    found.violations.extend(violation);
+                    if found.violations.len() >= MOST_TOLD {
+                        return;
+                    }
+                    if began.elapsed() >= *told + Duration::from_secs(10) {
+                        *told = began.elapsed();
+                        tell(found, *told);
+                    }
+                }
+            });
         }
-        let scenario = Scenario::of(seed);
-        let (run, violation) = run(scenario.clone(), false);
-        found.seeds += 1;
-        found.steps += run.steps;
-        if let Some(violation) = violation {
-            found.violations.push(story(scenario, &violation));
-        }
-        if began.elapsed() >= told + Duration::from_secs(10) {
-            told = began.elapsed();
-            tell(&found, told);
-        }
-    }
-    found
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// The shortest scenario that still breaks the same promise, what happened in it, and the snapshot

@@ -159,6 +159,7 @@ impl Ec2 {
                 let tags = self.tags(&eip.namespace, &eip.name, uid, pod);
                 self.allocate(tags).await
             }
+            Action::Tag { address, uid, undated, .. } => self.tag(address, uid, *undated).await,
             Action::Associate { address, interface, private_ip, .. } => {
                 self.associate(address, interface, *private_ip).await
             }
@@ -216,6 +217,26 @@ impl Ec2 {
             Some(association) => Ok(Outcome::Associated { association }),
             None => Err(("InternalError".to_owned(), "no association id in the answer".to_owned())),
         }
+    }
+
+    /// Only the tags that say whose an address is; all others stay as they are.
+    async fn tag(
+        &self,
+        address: &AllocationId,
+        uid: &str,
+        undated: bool,
+    ) -> Result<Outcome, (String, String)> {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let mut call = self
+            .client
+            .create_tags()
+            .resources(address)
+            .tags(tag(names::EIP_UID_TAG, uid))
+            .tags(tag(names::CLUSTER_UID_TAG, &self.cluster.uid));
+        if undated {
+            call = call.tags(tag(names::ALLOCATED_AT_TAG, &format!("{:.0}", Timestamp::now())));
+        }
+        call.send().await.map(|_| Outcome::Done).map_err(|error| told(&error))
     }
 
     /// An address is born with all its tags, since EC2 sets them together with it.

@@ -103,6 +103,7 @@ fn ec2_action(action: &Action) -> Option<&'static str> {
         Action::Associate { .. } => Some("AssociateAddress"),
         Action::Disassociate { .. } => Some("DisassociateAddress"),
         Action::Release { .. } => Some("ReleaseAddress"),
+        Action::Tag { .. } => Some("CreateTags"),
         _ => None,
     }
 }

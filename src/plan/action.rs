@@ -20,6 +20,9 @@ pub enum Action {
     Allocate { eip: Key, uid: Uid, pod: String },
     /// Give an address back to AWS, for good.
     Release { address: AllocationId, ip: String, eip_uid: Uid },
+    /// Complete the tags of an address: whose it is (`uid`, in place of `from`), which cluster's it
+    /// is, and if it is undated, that it was there now.
+    Tag { address: AllocationId, ip: String, eip: Key, uid: Uid, from: Uid, undated: bool },
     /// Bind an address to a pod's IP.
     Associate {
         address: AllocationId,
@@ -51,6 +54,7 @@ impl Action {
             Self::LetGo { .. } => "let go",
             Self::Allocate { .. } => "allocate",
             Self::Release { .. } => "release",
+            Self::Tag { .. } => "tag",
             Self::Associate { .. } => "associate",
             Self::Disassociate { .. } => "disassociate",
             Self::Annotate { .. } => "annotate",
@@ -61,7 +65,7 @@ impl Action {
     }
 
     /// One sign a kind: `+` allocate, `>` associate, `<` disassociate, `-` release, `~` a write
-    /// to Kubernetes.
+    /// to Kubernetes or to an address's tags.
     pub fn sign(&self) -> char {
         match self {
             Self::Allocate { .. } => '+',
@@ -81,13 +85,14 @@ impl Action {
             Self::Unblock { .. } => 2,
             Self::Hold { .. } => 3,
             Self::Create { .. } => 4,
-            Self::Associate { .. } => 5,
-            Self::Allocate { .. } => 6,
-            Self::Record { .. } => 7,
-            Self::Annotate { .. } => 8,
-            Self::Delete { .. } => 9,
-            Self::Release { .. } => 10,
-            Self::LetGo { .. } => 11,
+            Self::Tag { .. } => 5,
+            Self::Associate { .. } => 6,
+            Self::Allocate { .. } => 7,
+            Self::Record { .. } => 8,
+            Self::Annotate { .. } => 9,
+            Self::Delete { .. } => 10,
+            Self::Release { .. } => 11,
+            Self::LetGo { .. } => 12,
         }
     }
 }
@@ -110,12 +115,15 @@ pub enum Reason {
     PodNoLongerAsks { pod: Key, absence: Absence },
     IntentBeforePurchase,
     NoAddressForEip,
+    TagsIncomplete,
+    SameNameBefore,
     PodIsRunning { pod: Key },
     PodIsElsewhere { pod: Key, ip: Ipv4Addr },
     PodCannotCarry { pod: Key, absence: Absence },
     AssociationInPlace,
     AddressLeaves,
     EipDeleted,
+    EipGone,
     NothingLeft,
     Surplus { kept: AllocationId },
     StatusBehind,
@@ -130,12 +138,15 @@ impl Reason {
             Self::PodNoLongerAsks { .. } => "PodNoLongerAsks",
             Self::IntentBeforePurchase => "IntentBeforePurchase",
             Self::NoAddressForEip => "NoAddressForEip",
+            Self::TagsIncomplete => "TagsIncomplete",
+            Self::SameNameBefore => "SameNameBefore",
             Self::PodIsRunning { .. } => "PodIsRunning",
             Self::PodIsElsewhere { .. } => "PodIsElsewhere",
             Self::PodCannotCarry { absence, .. } => absence.code(),
             Self::AssociationInPlace => "AssociationInPlace",
             Self::AddressLeaves => "AddressLeaves",
             Self::EipDeleted => "EipDeleted",
+            Self::EipGone => "EipGone",
             Self::NothingLeft => "NothingLeft",
             Self::Surplus { .. } => "Surplus",
             Self::StatusBehind => "StatusBehind",
@@ -153,12 +164,17 @@ impl fmt::Display for Reason {
                 f.write_str("nothing is bought for an Eip that may vanish")
             }
             Self::NoAddressForEip => f.write_str("no address carries this Eip's uid"),
+            Self::TagsIncomplete => f.write_str("its tags do not say all of whose it is"),
+            Self::SameNameBefore => {
+                f.write_str("it is of an Eip of that name which was gone and came back")
+            }
             Self::PodIsRunning { pod } => write!(f, "pod {pod} is there"),
             Self::PodIsElsewhere { pod, ip } => write!(f, "pod {pod} is at {ip}"),
             Self::PodCannotCarry { pod, absence } => write!(f, "pod {pod} {absence}"),
             Self::AssociationInPlace => f.write_str("the association is in place"),
             Self::AddressLeaves => f.write_str("its address leaves it, or was never there"),
             Self::EipDeleted => f.write_str("the Eip is being deleted"),
+            Self::EipGone => f.write_str("its Eip is gone, and another has its name and pod"),
             Self::NothingLeft => f.write_str("no address carries this Eip's uid any more"),
             Self::Surplus { kept } => write!(f, "the Eip has {kept} already"),
             Self::StatusBehind => f.write_str("its status lags behind"),
@@ -310,6 +326,7 @@ pub enum Wait {
     Orphan {
         ip: String,
         eip: Key,
+        uid: Uid,
     },
     InvalidPodName {
         pod: String,
@@ -392,9 +409,10 @@ impl fmt::Display for Wait {
             Self::PredecessorLeaves { eip } => {
                 write!(f, "eip {eip}, of the pod before it, is still being deleted")
             }
-            Self::Orphan { ip, eip } => {
-                write!(f, "{ip} belongs to eip {eip}, which does not exist; it is not released")
-            }
+            Self::Orphan { ip, eip, uid } => write!(
+                f,
+                "{ip} belongs to eip {eip} with uid {uid}, which does not exist; it is not released"
+            ),
             Self::InvalidPodName { pod } => {
                 write!(f, "spec.podName {pod:?} is not the name of a pod")
             }

@@ -108,7 +108,9 @@ impl Execution {
             Action::Associate { pod, .. } => Some(Call::GetPod(pod.clone())),
             Action::Delete { eip, .. } => Some(Call::GetPod(eip.clone())),
             Action::Allocate { .. } if self.is_fresh(now) => None,
-            Action::Allocate { eip, .. } => Some(Call::GetEip(eip.clone())),
+            Action::Allocate { eip, .. } | Action::Tag { eip, .. } => {
+                Some(Call::GetEip(eip.clone()))
+            }
             Action::Release { address, .. } => Some(Call::DescribeAddress(address.clone())),
             _ => None,
         };
@@ -204,7 +206,10 @@ impl Execution {
                     None => Err(format!("pod {eip} is there again")),
                 }
             }
-            (Action::Allocate { eip, uid, .. }, Answer::Eip(found)) => match found {
+            (
+                Action::Allocate { eip, uid, .. } | Action::Tag { eip, uid, .. },
+                Answer::Eip(found),
+            ) => match found {
                 Some(found) if found.uid == *uid && found.held && !found.deleting => Ok(()),
                 Some(_) => Err(format!("eip {eip} has changed")),
                 None => Err(format!("eip {eip} is gone")),
@@ -214,16 +219,17 @@ impl Execution {
                 Some(found) if found.association.is_some() => {
                     Err(format!("address {address} is associated"))
                 }
-                Some(found)
-                    if found.eip != *eip_uid
-                        || found.cluster.as_ref().is_some_and(|uid| *uid != self.cluster_uid) =>
-                {
+                Some(found) if found.eip != *eip_uid || self.is_anothers(found) => {
                     Err(format!("the tags of address {address} have changed"))
                 }
                 Some(_) => Ok(()),
             },
             _ => Err("the confirming read answered something else".to_owned()),
         }
+    }
+
+    fn is_anothers(&self, address: &Address) -> bool {
+        address.cluster.as_ref().is_some_and(|uid| *uid != self.cluster_uid)
     }
 
     fn pod_is_target(&self, found: Option<&Pod>) -> Result<(), String> {

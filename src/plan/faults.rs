@@ -52,6 +52,18 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
                 format!("{interface} does not hold {private_ip}")
             })
         }
+        Action::Tag { address, eip, uid, from, .. } => {
+            let found = owned(snapshot, address)?;
+            need(found.eip == *from, || format!("{address} is not of Eip uid {from}"))?;
+            let eips = || snapshot.eips.known().into_iter().flatten();
+            let named = eips().any(|(key, one)| key == eip && one.uid == *uid && one.held);
+            let near = found.namespace == eip.namespace;
+            need(named && near, || format!("{address} is not of eip {eip}"))?;
+            let lives = eips().any(|(_, one)| one.uid == *from);
+            need(uid == from || !lives && found.name == eip.name, || {
+                format!("{address} is of another Eip, or one that exists")
+            })
+        }
         Action::Disassociate { address, association, .. } => {
             let found = owned(snapshot, address)?;
             need(found.association.as_ref() == Some(association), || {

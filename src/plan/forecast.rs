@@ -108,6 +108,7 @@ pub fn apply(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
         }
         Action::Allocate { .. }
         | Action::Release { .. }
+        | Action::Tag { .. }
         | Action::Associate { .. }
         | Action::Disassociate { .. } => apply_to_address(snapshot, action, outcome),
     }
@@ -201,6 +202,13 @@ fn apply_to_address(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome)
             }
             let quota = snapshot.quota.iter_mut();
             quota.for_each(|quota| quota.used = quota.used.saturating_sub(1));
+        }
+        (Action::Tag { address, uid, undated, .. }, _) => {
+            if let Some(found) = addresses.get_mut(address) {
+                found.cluster = Some(snapshot.cluster.uid.clone());
+                found.eip.clone_from(uid);
+                found.age = if *undated { Some(0) } else { found.age };
+            }
         }
         (
             Action::Associate { address, interface, private_ip, ip, .. },

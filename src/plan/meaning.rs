@@ -47,6 +47,7 @@ pub fn ec2_meaning(action: &Action, code: &str) -> Meaning {
         Action::Associate { .. } => associate(code),
         Action::Disassociate { .. } => disassociate(code),
         Action::Release { .. } => release(code),
+        Action::Tag { .. } => tag(code),
         _ => None,
     };
     by_action.unwrap_or_else(|| common(code))
@@ -110,6 +111,17 @@ fn release(code: &str) -> Option<Meaning> {
         "InvalidAllocationID.NotFound" | "InvalidAddressID.NotFound" | "InvalidIPAddress.InUse" => {
             Some(Meaning::Look)
         }
+        _ => None,
+    }
+}
+
+fn tag(code: &str) -> Option<Meaning> {
+    match code {
+        "ConcurrentTagAccess"
+        | "InvalidElasticIpID.NotFound"
+        | "InvalidAllocationID.NotFound"
+        | "InvalidID" => Some(Meaning::Retry),
+        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
         _ => None,
     }
 }

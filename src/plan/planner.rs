@@ -3,6 +3,7 @@
 //! | The claim …                         | its address …              | so the plan says          |
 //! |-------------------------------------|----------------------------|---------------------------|
 //! | names a pod that may carry it       | does not exist             | hold, then allocate       |
+//! |                                     | is of an earlier namesake  | hold, then tag            |
 //! |                                     | is idle                    | associate                 |
 //! |                                     | is on that pod             | annotate, record          |
 //! |                                     | is elsewhere               | disassociate              |
@@ -40,6 +41,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 
     // The way to an address, and to the pod.
     rules::hold::steps(&mut draft, &claims);
+    rules::complete::steps(&mut draft, &claims);
+    rules::take_up::steps(&mut draft, &claims);
     rules::allocate::steps(&mut draft, &claims);
     rules::associate::steps(&mut draft, &claims);
     rules::annotate::steps(&mut draft, &claims);
@@ -110,6 +113,12 @@ impl<'a> Draft<'a> {
             Action::Disassociate { address, .. } => address == id,
             _ => false,
         })
+    }
+
+    /// Whether the tags of this address are written in this round.
+    pub fn tags(&self, id: &AllocationId) -> bool {
+        let mut steps = self.plan.steps.iter();
+        steps.any(|step| matches!(&step.action, Action::Tag { address, .. } if address == id))
     }
 
     /// Ending exposure and telling people never wait for an earlier failure.

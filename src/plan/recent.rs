@@ -212,13 +212,11 @@ impl Memory {
     }
 
     fn see_settling(&mut self, snapshot: &Snapshot, now: u64, settle: u64) {
-        let (Some(addresses), Some(eips)) = (snapshot.addresses.known(), snapshot.eips.known())
-        else {
-            return;
-        };
+        let Some(addresses) = snapshot.addresses.known() else { return };
         for address in addresses.values() {
             self.settling.insert(address.eip.clone(), now + settle);
         }
+        let Some(eips) = snapshot.eips.known() else { return };
         for eip in eips.values().filter(|eip| eip.held) {
             self.settling.entry(eip.uid.clone()).or_insert(now + settle);
         }
@@ -252,6 +250,9 @@ fn is_shown(
             }
             let seen = observed.get(address).and_then(|address| address.association.as_ref());
             seen.is_some_and(|seen| seen == association || !ended.contains(seen))
+        }
+        (Action::Tag { address, uid, .. }, _) => {
+            observed.get(address).is_none_or(|seen| seen.eip == *uid && seen.cluster.is_some())
         }
         (Action::Disassociate { .. } | Action::Release { .. }, _) => false,
         _ => true,

@@ -57,6 +57,7 @@ fn object(action: &Action) -> String {
         Action::Disassociate { address, ip, association, private_ip } => {
             format!("{} from {private_ip} by {}", named(address, ip), shown(association))
         }
+        Action::Tag { address, ip, eip, .. } => format!("{} for eip {eip}", named(address, ip)),
         Action::Annotate { pod, ip, .. } => format!("pod {pod} with {}", shown(ip)),
         Action::Clear { pod, .. } | Action::Unblock { pod, .. } => format!("pod {pod}"),
         Action::Record { eip, status, .. } => {

@@ -103,6 +103,15 @@ impl Cluster {
         self.eips.insert(key.clone(), eip);
     }
 
+    /// The same Eip under another uid.
+    pub fn restore(&mut self, key: &Key, held: bool) {
+        let (uid, version) = (self.uid("e"), self.version());
+        if let Some(eip) = self.eips.get_mut(key) {
+            (eip.uid, eip.version, eip.held) = (uid, version, held);
+            eip.deleting = false;
+        }
+    }
+
     pub fn delete_eip(&mut self, key: &Key, now: u64) {
         let Some(eip) = self.eips.get_mut(key) else { return };
         self.unfit_since.entry(eip.uid.clone()).or_insert(now);

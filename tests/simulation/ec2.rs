@@ -241,6 +241,31 @@ impl Account {
         self.living().find(|(_, one)| one.association().is_some_and(|a| a.private_ip == ip))
     }
 
+    /// CreateTags: whose an address is.
+    pub fn tag(
+        &mut self,
+        id: &str,
+        change: impl Fn(&mut Tags),
+        now: u64,
+        chance: &mut Chance,
+    ) -> Answer<()> {
+        let shown = self.shown(now, chance);
+        let found = self.elastics.get_mut(id).filter(|one| one.exists());
+        let elastic = found.ok_or("InvalidElasticIpID.NotFound")?;
+        let mut tags = elastic.tags().clone();
+        change(&mut tags);
+        elastic.tags.set(now, shown, tags);
+        Ok(())
+    }
+
+    /// The address never had some of its tags.
+    pub fn never_tagged(&mut self, id: &str, change: impl Fn(&mut Tags)) {
+        let bought = self.elastics.get_mut(id).map(|elastic| &mut elastic.tags.0);
+        if let Some([(_, _, tags)]) = bought.map(Vec::as_mut_slice) {
+            change(tags);
+        }
+    }
+
     /// An instance ends, and its interface with it.
     pub fn lose_interface(&mut self, interface: &str, now: u64, chance: &mut Chance) {
         let Some((_, ips)) = self.interfaces.remove(interface) else { return };

@@ -75,6 +75,15 @@ pub enum User {
     StripFinalizer {
         key: Key,
     },
+    /// The Eip is gone and comes back from a backup, under another uid.
+    Restore {
+        key: Key,
+        held: bool,
+    },
+    /// An address turns out to be the older operator's, which wrote fewer tags.
+    Age {
+        nth: u64,
+    },
     /// Writes another Eip's status into this one's.
     ForgeStatus {
         key: Key,
@@ -133,7 +142,7 @@ pub enum Kind {
 }
 
 pub const PARTS: [&str; 5] = ["addresses", "eips", "pods", "nodes", "interfaces"];
-const VERBS: [&str; 4] = ["allocate", "associate", "disassociate", "release"];
+const VERBS: [&str; 5] = ["allocate", "associate", "disassociate", "release", "tag"];
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
 const PODS: [&str; 3] = ["web-0", "web-1", "job"];
 const EIPS: [&str; 3] = ["web", "spare", "job"];
@@ -161,6 +170,7 @@ fn codes(verb: &str) -> &'static [&'static str] {
             "UnauthorizedOperation",
             "IncorrectInstanceState",
         ],
+        "tag" => &["RequestLimitExceeded", "InvalidElasticIpID.NotFound", "UnauthorizedOperation"],
         "disassociate" => &["RequestLimitExceeded", "InternalError", "AuthFailure"],
         _ => &[
             "RequestLimitExceeded",
@@ -233,6 +243,7 @@ impl Scenario {
                     | User::Disassociate { .. }
                     | User::Release { .. }
                     | User::StripFinalizer { .. }
+                    | User::Age { .. }
                     | User::ForgeStatus { .. }
                     | User::ForgeAnnotations { .. }
                     | User::LoseNode { .. }
@@ -261,7 +272,7 @@ fn eip_key(chance: &mut Chance) -> Key {
 
 fn user(chance: &mut Chance, processes: u64) -> User {
     let (key, eip) = (pod_key(chance), eip_key(chance));
-    match chance.between(0, 25) {
+    match chance.between(0, 27) {
         0..=4 => User::MakePod {
             key,
             stateful: chance.happens(50),
@@ -288,6 +299,8 @@ fn user(chance: &mut Chance, processes: u64) -> User {
             process: place(chance, processes),
             millis: chance.between(SECOND, 90 * SECOND),
         },
+        25 => User::Restore { key: eip, held: chance.happens(50) },
+        26 => User::Age { nth: chance.between(0, 9) },
         _ => User::Crash { process: place(chance, processes) },
     }
 }

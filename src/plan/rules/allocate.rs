@@ -6,6 +6,7 @@
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
+use crate::plan::rules::take_up::candidate;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     if draft.snapshot.addresses.known().is_none() {
@@ -14,6 +15,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let mut waiting: Vec<_> = claims
         .iter()
         .filter(|claim| claim.eip.held && !claim.eip.deleting && claim.addresses.is_empty())
+        .filter(|claim| candidate(draft.snapshot, claim).is_none())
         .collect();
     // First come, first served, when the quota is not enough for all.
     waiting.sort_by(|a, b| (&a.eip.created, a.key).cmp(&(&b.eip.created, b.key)));

@@ -1,5 +1,7 @@
 //! Law: an address leaves every IP that is not its claim's pod.
 //!
+//! So does one of an Eip that is gone, from the pod of the Eip that has its name now.
+//!
 //! It leaves at once, except a healthy pod that DNS still points at: there the annotations go
 //! first, in the round before, since nobody is exposed meanwhile.
 
@@ -8,6 +10,7 @@ use std::net::IpAddr;
 use crate::plan::action::{Absence, Action, Reason};
 use crate::plan::claims::{Claim, Seat, eligible};
 use crate::plan::planner::Draft;
+use crate::plan::rules::take_up::namesakes;
 use crate::plan::snapshot::{Address, AllocationId, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
@@ -26,6 +29,21 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
                 private_ip: private_ip.unwrap_or_else(|| "an instance".to_owned()),
             };
             draft.step(claim, action, reason);
+        }
+        let Seat::Pod(target) = &claim.seat else { continue };
+        for (id, address) in namesakes(draft.snapshot, claim) {
+            if let Some(association) = &address.association
+                && address.private_ip == Some(target.ip)
+                && !claim.addresses.is_empty()
+            {
+                let action = Action::Disassociate {
+                    address: id.clone(),
+                    ip: address.ip.clone(),
+                    association: association.clone(),
+                    private_ip: target.ip.to_string(),
+                };
+                draft.step(claim, action, Reason::EipGone);
+            }
         }
     }
 }

@@ -15,9 +15,11 @@ pub fn notes(draft: &mut Draft<'_>) {
     };
     let living: std::collections::BTreeSet<_> = eips.values().map(|eip| &eip.uid).collect();
     for (id, address) in addresses {
-        if is_owned(snapshot, address) && !living.contains(&address.eip) {
+        let taken_up = draft.tags(id);
+        if is_owned(snapshot, address) && !living.contains(&address.eip) && !taken_up {
             let eip = Key::new(address.namespace.clone(), address.name.clone());
-            let wait = Wait::Orphan { ip: address.ip.clone(), eip };
+            let (ip, uid) = (address.ip.clone(), address.eip.clone());
+            let wait = Wait::Orphan { ip, eip, uid };
             draft.wait(Subject::Address(id.clone()), wait);
         }
     }

@@ -3,6 +3,7 @@
 use eip_operator::plan::snapshot::Pod;
 
 use super::super::cluster::pod;
+use super::super::ec2::Tags;
 use super::super::scenario::{SECOND, User};
 use super::{Event, World};
 
@@ -65,6 +66,19 @@ impl World {
                     self.cluster.unfit_since.insert(uid.clone(), now);
                     self.ledger.stripped.insert(uid);
                     self.cluster.eips.retain(|_, eip| eip.held || !eip.deleting);
+                }
+                Vec::new()
+            }
+            User::Restore { key, held } => {
+                self.cluster.restore(&key, held);
+                Vec::new()
+            }
+            User::Age { nth } => {
+                if let Some(id) = self.nth(nth) {
+                    let forget = |tags: &mut Tags| {
+                        (tags.cluster_uid, tags.allocated_at) = (None, None);
+                    };
+                    self.account.never_tagged(&id, forget);
                 }
                 Vec::new()
             }

@@ -150,6 +150,16 @@ impl World {
                     Outcome::Allocated { address, ip }
                 })
             }
+            Action::Tag { address, uid, undated, .. } => {
+                let change = |tags: &mut Tags| {
+                    tags.eip.clone_from(uid);
+                    tags.cluster_uid = Some(UID.to_owned());
+                    if *undated {
+                        tags.allocated_at = Some(now);
+                    }
+                };
+                self.account.tag(address, change, now, chance).map(|()| Outcome::Done)
+            }
             Action::Release { address, .. } => {
                 self.account.release(address, now, chance).map(|()| Outcome::Done)
             }
@@ -211,6 +221,7 @@ fn is_ec2(call: &Call) -> bool {
         Call::DescribeAddress(_)
             | Call::Perform(
                 Action::Allocate { .. }
+                    | Action::Tag { .. }
                     | Action::Release { .. }
                     | Action::Associate { .. }
                     | Action::Disassociate { .. }

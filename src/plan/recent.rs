@@ -95,7 +95,7 @@ impl Memory {
             (Action::Create { .. }, Outcome::Eip { uid, .. }) => {
                 self.settling.insert(uid.clone(), now);
             }
-            (Action::Allocate { uid, .. }, _) => {
+            (Action::Allocate { uid, .. } | Action::Tag { uid, .. }, _) => {
                 self.settling.insert(uid.clone(), now + settle * 1000);
             }
             (Action::Release { eip_uid, .. }, _) => {
@@ -109,7 +109,9 @@ impl Memory {
 
     /// Remembers that a call failed, and how long to leave it.
     pub fn failed(&mut self, uid: &Uid, action: &Action, failure: &Failure, now: u64, settle: u64) {
-        if let (Action::Allocate { uid, .. }, Meaning::Lost) = (action, failure.meaning) {
+        if let (Action::Allocate { uid, .. } | Action::Tag { uid, .. }, Meaning::Lost) =
+            (action, failure.meaning)
+        {
             let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
             self.settling.insert(uid.clone(), until);
         }

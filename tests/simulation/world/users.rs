@@ -4,6 +4,7 @@ use eip_operator::plan::snapshot::Pod;
 
 use super::super::cluster::pod;
 use super::super::ec2::Tags;
+use super::super::invariants::SETTLE;
 use super::super::scenario::{SECOND, User};
 use super::{Event, World};
 
@@ -74,7 +75,9 @@ impl World {
                 Vec::new()
             }
             User::Age { nth } => {
-                if let Some(id) = self.nth(nth) {
+                let id = self.nth(nth);
+                let old = |id: &String| self.account.elastics[id].born + SETTLE < now;
+                if let Some(id) = id.filter(old) {
                     let forget = |tags: &mut Tags| {
                         (tags.cluster_uid, tags.allocated_at) = (None, None);
                     };

@@ -18,6 +18,9 @@ const FIRST_PAUSE: u64 = 2;
 /// The longest pause, in seconds, and the one after a failure that a person must mend: often
 /// enough to notice that it was mended, seldom enough to be no load.
 const LONGEST_PAUSE: u64 = 300;
+/// The longest time, in seconds, until what ends an exposure is tried again: it is never held back,
+/// and this wakes the operator for it.
+const URGENT_PAUSE: u64 = 5;
 
 /// One answer of EC2 may show what the next does not yet: for this part of the settle time what we
 /// did is believed even if it was shown once and then no more.
@@ -98,6 +101,7 @@ impl Memory {
             (Action::Allocate { uid, .. } | Action::Tag { uid, .. }, _) => {
                 self.settling.insert(uid.clone(), now + settle * 1000);
             }
+            (Action::Associate { address, .. }, _) => self.is_back(address),
             (Action::Release { eip_uid, .. }, _) => {
                 self.settling.insert(eip_uid.clone(), now);
                 self.stopped.remove("allocate"); // there is room again
@@ -105,6 +109,17 @@ impl Memory {
             _ => {}
         }
         self.effects.push(Effect { at: now, action: action.clone(), outcome: outcome.clone() });
+    }
+
+    /// An address that was put on an IP again is there, wherever it was taken off before.
+    fn is_back(&mut self, id: &AllocationId) {
+        for effect in &mut self.effects {
+            if let Action::Disassociate { address, .. } = &effect.action
+                && address == id
+            {
+                effect.outcome = Outcome::AlreadySo;
+            }
+        }
     }
 
     /// Remembers that a call failed, and how long to leave it.
@@ -115,16 +130,18 @@ impl Memory {
             let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
             self.settling.insert(uid.clone(), until);
         }
+        let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
+        let longest = if urgent { URGENT_PAUSE } else { LONGEST_PAUSE };
         if failure.meaning == Meaning::Stop {
             let setback =
-                Setback { until: now + LONGEST_PAUSE * 1000, count: 1, failure: failure.clone() };
+                Setback { until: now + longest * 1000, count: 1, failure: failure.clone() };
             self.stopped.insert(action.verb().to_owned(), setback);
             return;
         }
         let count = self.backoff.get(uid).map_or(1, |setback| setback.count.saturating_add(1));
         let seconds = match failure.meaning {
-            Meaning::Slow => LONGEST_PAUSE,
-            _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(LONGEST_PAUSE),
+            Meaning::Slow => longest,
+            _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(longest),
         };
         let until = now + seconds * 1000 + spread(uid, count, seconds);
         self.backoff.insert(uid.clone(), Setback { until, count, failure: failure.clone() });

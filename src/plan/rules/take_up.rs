@@ -1,8 +1,8 @@
 //! Law: an Eip that came back under a new uid takes up the address it had, instead of a new one.
 //!
-//! A name is unique in its namespace: while this Eip bears it, the one whose uid is in the tag
-//! of the address is gone for good. A restore from a backup does this, and so does an Eip that was made again
-//! after a person had taken the finalizer off the first.
+//! A name is unique in its namespace: while this Eip bears it, the one whose uid is in the tag of
+//! the address is gone for good. A restore from a backup does this, and so does an Eip that was
+//! made again after a person had taken the finalizer off the first.
 
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::Claim;

@@ -30,8 +30,13 @@ const FLICKERS: u64 = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     effects: Vec<Effect>,
-    /// By Eip uid: until when an address of it may be on its way.
-    settling: BTreeMap<Uid, u64>,
+    /// By Eip uid: since when nothing can have been bought for it but by us, or until when an
+    /// earlier process's purchase may show.
+    intents: BTreeMap<Uid, u64>,
+    /// By Eip uid: until when a purchase or a tag whose answer was lost may show.
+    lost: BTreeMap<Uid, u64>,
+    /// By address and Eip uid: until when it may be there although a listing does not show it.
+    seen: BTreeMap<(AllocationId, Uid), u64>,
     /// By pod uid: when it was first seen terminating.
     terminating: BTreeMap<Uid, u64>,
     backoff: BTreeMap<Uid, Setback>,
@@ -54,6 +59,11 @@ struct Setback {
 }
 
 impl Memory {
+    /// Says for how long addresses may be on their way, after something was done about them.
+    pub fn show_settling(&self, snapshot: &mut Snapshot, now: u64) {
+        snapshot.recent.settling = self.recent(now).settling;
+    }
+
     /// Adds to what was observed what we know better, and the `recent` section.
     pub fn overlay(&mut self, snapshot: &mut Snapshot, now: u64) {
         let settle = snapshot.settings.settle * 1000;
@@ -93,17 +103,19 @@ impl Memory {
         self.backoff.remove(uid);
         match (action, outcome) {
             (Action::Hold { uid, .. }, _) => {
-                self.settling.entry(uid.clone()).or_insert(now);
+                self.intents.entry(uid.clone()).or_insert(now);
             }
             (Action::Create { .. }, Outcome::Eip { uid, .. }) => {
-                self.settling.insert(uid.clone(), now);
+                self.intents.insert(uid.clone(), now);
             }
-            (Action::Allocate { uid, .. } | Action::Tag { uid, .. }, _) => {
-                self.settling.insert(uid.clone(), now + settle * 1000);
+            (Action::Allocate { uid, .. }, Outcome::Allocated { address, .. })
+            | (Action::Tag { uid, address, .. }, _) => {
+                self.seen.insert((address.clone(), uid.clone()), now + settle * 1000);
             }
             (Action::Associate { address, .. }, _) => self.is_back(address),
-            (Action::Release { eip_uid, .. }, _) => {
-                self.settling.insert(eip_uid.clone(), now);
+            (Action::Release { address, eip_uid, .. }, _) => {
+                self.seen.retain(|(seen, _), _| seen != address);
+                self.intents.insert(eip_uid.clone(), now);
                 self.stopped.remove("allocate"); // there is room again
             }
             _ => {}
@@ -128,7 +140,7 @@ impl Memory {
             (action, failure.meaning)
         {
             let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
-            self.settling.insert(uid.clone(), until);
+            self.lost.insert(uid.clone(), until);
         }
         let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
         let longest = if urgent { URGENT_PAUSE } else { LONGEST_PAUSE };
@@ -150,8 +162,12 @@ impl Memory {
     /// Milliseconds until the next pause is over, if there is one.
     pub fn next_due(&self, now: u64) -> Option<u64> {
         let setbacks = self.backoff.values().chain(self.stopped.values()).map(|s| s.until);
-        let settling = self.settling.values().copied();
-        setbacks.chain(settling).filter(|until| *until > now).min().map(|until| until - now)
+        let settling = self.settling();
+        setbacks
+            .chain(settling.into_values())
+            .filter(|until| *until > now)
+            .min()
+            .map(|until| until - now)
     }
 
     fn recent(&self, now: u64) -> Recent {
@@ -163,7 +179,7 @@ impl Memory {
         };
         let due = |setback: &&Setback| setback.until > now;
         Recent {
-            settling: self.settling.iter().map(|(uid, at)| (uid.clone(), seconds(*at))).collect(),
+            settling: self.settling().into_iter().map(|(uid, at)| (uid, seconds(at))).collect(),
             terminating: self
                 .terminating
                 .iter()
@@ -232,16 +248,34 @@ impl Memory {
 
     fn see_settling(&mut self, snapshot: &Snapshot, now: u64, settle: u64) {
         let Some(addresses) = snapshot.addresses.known() else { return };
-        for address in addresses.values() {
-            self.settling.insert(address.eip.clone(), now + settle);
+        for (id, address) in addresses {
+            let uid = &address.eip;
+            // The purchase whose answer was lost has shown.
+            if self.seen.insert((id.clone(), uid.clone()), now + settle).is_none() {
+                self.lost.remove(uid);
+            }
+            self.intents.insert(uid.clone(), now);
         }
         let Some(eips) = snapshot.eips.known() else { return };
         for eip in eips.values().filter(|eip| eip.held) {
-            self.settling.entry(eip.uid.clone()).or_insert(now + settle);
+            self.intents.entry(eip.uid.clone()).or_insert(now + settle);
         }
-        let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
         // One list without an Eip is no proof that it is gone.
-        self.settling.retain(|uid, until| living.contains(uid) || *until > now);
+        let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
+        self.intents.retain(|uid, until| living.contains(uid) || *until + settle > now);
+        self.lost.retain(|_, until| *until > now);
+        self.seen.retain(|_, until| *until > now);
+    }
+
+    /// By Eip uid: until when an address of it may be on its way, or be there unseen.
+    fn settling(&self) -> BTreeMap<Uid, u64> {
+        let mut settling = self.intents.clone();
+        let others = self.lost.iter().map(|(uid, until)| (uid, *until));
+        for (uid, until) in others.chain(self.seen.iter().map(|((_, uid), until)| (uid, *until))) {
+            let latest = settling.entry(uid.clone()).or_insert(until);
+            *latest = until.max(*latest);
+        }
+        settling
     }
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
@@ -271,7 +305,7 @@ fn is_shown(
             seen.is_some_and(|seen| seen == association || !ended.contains(seen))
         }
         (Action::Tag { address, uid, .. }, _) => {
-            observed.get(address).is_none_or(|seen| seen.eip == *uid && seen.cluster.is_some())
+            observed.get(address).is_some_and(|seen| seen.eip == *uid && seen.cluster.is_some())
         }
         (Action::Disassociate { .. } | Action::Release { .. }, _) => false,
         _ => true,

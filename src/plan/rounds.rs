@@ -101,6 +101,7 @@ impl Rounds {
                 self.held.insert(uid.clone(), sent_at.unwrap_or(0));
             }
         }
+        memory.show_settling(snapshot, now);
         let failure = match end {
             End::Done => return,
             End::Changed(message) => {

@@ -37,10 +37,12 @@ pub struct Moment {
 /// What has been done so far, as far as a later check needs it.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// By Eip uid: when addresses were bought for it.
+    /// By Eip uid: when addresses were bought for it, or taken up.
     bought: BTreeMap<Uid, Vec<u64>>,
     /// By Eip uid: addresses that were given back, by us or by a person.
     gone: BTreeMap<Uid, u64>,
+    /// Eips and the addresses they took up.
+    tagged: BTreeSet<(Uid, AllocationId)>,
     /// Eips whose finalizer a stranger has taken off.
     pub stripped: BTreeSet<Uid>,
     /// Eips whose address a person has released.
@@ -160,6 +162,11 @@ impl Ledger {
             (Action::Allocate { uid, .. }, Outcome::Allocated { .. }) => {
                 self.bought.entry(uid.clone()).or_default().push(now);
             }
+            (Action::Tag { uid, from, address, .. }, _)
+                if uid != from && self.tagged.insert((uid.clone(), address.clone())) =>
+            {
+                self.bought.entry(uid.clone()).or_default().push(now);
+            }
             (Action::Release { eip_uid, .. }, _) => {
                 *self.gone.entry(eip_uid.clone()).or_default() += 1;
             }
@@ -262,10 +269,10 @@ fn owned<'a>(
 
 /// `seen`: what has changed before then is shown to everybody.
 fn release(id: &AllocationId, account: &Account, cluster: &Cluster, seen: u64) -> Check {
-    let found = owned(account, cluster, id, "released")?;
-    if !found.exists() {
+    if !account.elastics.get(id).is_some_and(Elastic::exists) {
         return Ok(());
     }
+    let found = owned(account, cluster, id, "released")?;
     let uid = &found.tags().eip;
     let lives = cluster.eip(uid).is_some_and(|(_, eip)| !eip.deleting);
     let others = account.of(uid).any(|(other, _)| other != id);

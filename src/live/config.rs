@@ -25,6 +25,8 @@ mod default {
     pub const INTERVAL: &str = "30s";
     pub const MIN_EVENT_INTERVAL: &str = "1s";
     pub const EC2_SETTLE: &str = "300s";
+    pub const ORPHAN_GRACE: &str = "600s";
+    pub const RELEASE_ORPHANS: &str = "false";
     pub const EC2_RATE: &str = "4";
     pub const EC2_BURST: &str = "20";
     pub const INSTALL_CRD: &str = "true";
@@ -129,6 +131,22 @@ pub struct Raw {
     #[arg(long, env = "EC2_BURST", global = true, hide_env_values = true,
           default_value = default::EC2_BURST)]
     pub ec2_burst: Option<String>,
+    /// Release addresses whose Eip does not exist, instead of only reporting them
+    #[arg(long, env = "RELEASE_ORPHANS", global = true, hide_env_values = true,
+          default_value = default::RELEASE_ORPHANS, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub release_orphans: Option<String>,
+    /// How long such an address must have been without an Eip, without interruption
+    #[arg(long, env = "ORPHAN_GRACE", global = true, hide_env_values = true,
+          default_value = default::ORPHAN_GRACE)]
+    pub orphan_grace: Option<String>,
+    /// The most such addresses to release in an hour; when more are due, none is. Unset means a
+    /// tenth of the addresses there are, rounded up
+    #[arg(long, env = "MAX_RELEASES", global = true, hide_env_values = true)]
+    pub max_releases: Option<String>,
+    /// For how many Eips a namespace may hold addresses; unset means any number
+    #[arg(long, env = "NAMESPACE_LIMIT", global = true, hide_env_values = true)]
+    pub namespace_limit: Option<String>,
     /// Install the custom resource definition at start; a dry run never does
     #[arg(long, env = "INSTALL_CRD", global = true, hide_env_values = true,
           default_value = default::INSTALL_CRD, num_args = 0..=1, require_equals = true,
@@ -239,6 +257,14 @@ pub struct Config {
     pub ec2_rate: f64,
     /// Changing EC2 calls at once.
     pub ec2_burst: u32,
+    /// Whether addresses whose Eip does not exist are released.
+    pub release_orphans: bool,
+    /// How long they must have been without one.
+    pub orphan_grace: Duration,
+    /// The most of them to release in an hour; `None` is a tenth of all addresses.
+    pub max_releases: Option<u64>,
+    /// For how many Eips a namespace may hold addresses; `None` is any number.
+    pub namespace_limit: Option<u64>,
     /// Whether to install the CRD at start; see [`Config::installs_crd`].
     pub install_crd: bool,
     /// Whether pods on the host network are served.
@@ -288,6 +314,20 @@ impl Config {
             ec2_settle: r.or("EC2_SETTLE", &raw.ec2_settle, default::EC2_SETTLE, duration_from_1s),
             ec2_rate: r.or("EC2_RATE", &raw.ec2_rate, default::EC2_RATE, rate),
             ec2_burst: r.or("EC2_BURST", &raw.ec2_burst, default::EC2_BURST, burst),
+            release_orphans: r.or(
+                "RELEASE_ORPHANS",
+                &raw.release_orphans,
+                default::RELEASE_ORPHANS,
+                yes_or_no,
+            ),
+            orphan_grace: r.or(
+                "ORPHAN_GRACE",
+                &raw.orphan_grace,
+                default::ORPHAN_GRACE,
+                duration_from_1s,
+            ),
+            max_releases: r.optional("MAX_RELEASES", &raw.max_releases, count_from_1),
+            namespace_limit: r.optional("NAMESPACE_LIMIT", &raw.namespace_limit, count_from_1),
             install_crd: r.or("INSTALL_CRD", &raw.install_crd, default::INSTALL_CRD, yes_or_no),
             allow_host_network: r.or(
                 "ALLOW_HOST_NETWORK",

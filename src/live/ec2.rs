@@ -27,8 +27,10 @@ use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, Interface
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// All attempts of one call; [`crate::plan::recent::ALLOCATE_TIMEOUT`] counts on it.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
-/// EC2 takes 200 filter values a call, one of which is the VPC.
-const IPS_A_CALL: usize = 199;
+/// EC2 takes 200 filter values a call.
+const VALUES_A_CALL: usize = 200;
+/// One of them is the VPC.
+const IPS_A_CALL: usize = VALUES_A_CALL - 1;
 /// The largest page of DescribeNetworkInterfaces.
 const PAGE: i32 = 1000;
 /// Tag of a branch interface that names its trunk (amazon-vpc-resource-controller-k8s).
@@ -78,7 +80,33 @@ impl Ec2 {
         let call = self.client.describe_addresses();
         let call = call.filters(filter("allocation-id", [id.clone()]));
         let answer = call.send().await.map_err(|error| read_failure(&error))?;
-        Ok(answer.addresses().iter().filter_map(address).next().map(|(_, address)| address))
+        let ours = answer.addresses().iter().filter(|one| {
+            tag(one.tags(), names::CLUSTER_NAME_TAG).as_ref() == Some(&self.cluster.name)
+        });
+        Ok(ours.filter_map(address).next().map(|(_, address)| address))
+    }
+
+    /// Those of these addresses that exist, whatever their tags: id, public address, and what the
+    /// listing would say of it if it bears our tags.
+    pub async fn addresses_by_id(
+        &self,
+        ids: &BTreeSet<AllocationId>,
+    ) -> Result<Vec<(AllocationId, String, Option<Address>)>, Failure> {
+        let ids: Vec<&AllocationId> = ids.iter().collect();
+        let mut found = Vec::new();
+        for batch in ids.chunks(VALUES_A_CALL) {
+            let batch = batch.iter().map(|id| (*id).clone());
+            let call = self.client.describe_addresses().filters(filter("allocation-id", batch));
+            let answer = call.send().await.map_err(|error| read_failure(&error))?;
+            for one in answer.addresses() {
+                let Some(id) = given(one.allocation_id()) else { continue };
+                let ours =
+                    tag(one.tags(), names::CLUSTER_NAME_TAG).as_ref() == Some(&self.cluster.name);
+                let described = address(one).filter(|_| ours).map(|(_, address)| address);
+                found.push((id, one.public_ip().unwrap_or_default().to_owned(), described));
+            }
+        }
+        Ok(found)
     }
 
     /// How many Elastic IPs count towards the account's limit: own ranges and those that AWS

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{self as core, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
@@ -20,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use self::objects::{eip, key, node, pod, status_object};
-use super::crd::{Eip as EipObject, EipSpec};
+use super::crd::{CRD_NAME, Eip as EipObject, EipSpec};
 use crate::plan::action::Action;
 use crate::plan::forecast::Outcome;
 use crate::plan::meaning::{Failure, Meaning, kubernetes_meaning};
 use crate::plan::names;
-use crate::plan::snapshot::{Eip, Key, Node, Pod, Status, Uid};
+use crate::plan::snapshot::{Definition, Eip, Key, Node, Pod, Status, Uid};
 
 /// A page of a list. The API server's own default for large lists.
 const PAGE: u32 = 500;
@@ -84,6 +85,20 @@ impl Kubernetes {
         let api: Api<core::Node> = Api::all(self.client.clone());
         let listed = list(&api, ListParams::default()).await?;
         Ok(listed.iter().map(|object| (object.name_any(), node(object))).collect())
+    }
+
+    /// Whether the definition of Eips is being deleted; where there is none, no Eip is left either.
+    pub async fn definition(&self) -> Result<Definition, Failure> {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let found = bounded(GET_TIMEOUT, api.get_metadata_opt(CRD_NAME)).await?;
+        let Some(found) = found else {
+            return Ok(Definition { deleting: true, release_all: false });
+        };
+        let said = found.annotations().get(names::RELEASE_ALL).map(String::as_str);
+        Ok(Definition {
+            deleting: found.meta().deletion_timestamp.is_some(),
+            release_all: said == Some(names::TRUE),
+        })
     }
 
     /// One pod, fresh, whatever its labels; a 404 is none.

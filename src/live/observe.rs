@@ -10,7 +10,9 @@ use futures::stream::{self, StreamExt};
 
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
-use crate::plan::look::{lookups, needs_nodes, recorded_pods};
+use crate::plan::look::{
+    lookups, needs_definition, needs_nodes, recorded_addresses, recorded_pods, see_recorded,
+};
 use crate::plan::meaning::Failure;
 use crate::plan::recent::Memory;
 use crate::plan::snapshot::{Cluster, Key, Part, Pod, Quota, Settings, Snapshot};
@@ -40,6 +42,16 @@ pub async fn observe(
     };
     read_recorded_pods(kubernetes, &mut snapshot).await;
     memory.overlay(&mut snapshot, now);
+    if needs_definition(&snapshot) {
+        snapshot.definition = part(kubernetes.definition().await);
+    }
+    let recorded = recorded_addresses(&snapshot);
+    if !recorded.is_empty() {
+        match ec2.addresses_by_id(&recorded).await {
+            Ok(found) => see_recorded(&mut snapshot, found),
+            Err(failure) => snapshot.untagged = Part::Unknown(failure.to_string()),
+        }
+    }
     if needs_nodes(&snapshot) {
         snapshot.nodes = part(kubernetes.nodes().await);
     }

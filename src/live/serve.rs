@@ -118,6 +118,10 @@ async fn work(
     let settings = Settings {
         namespace: config.namespace.clone(),
         allow_host_network: config.allow_host_network,
+        namespace_limit: config.namespace_limit,
+        release_orphans: config.release_orphans,
+        orphan_grace: config.orphan_grace.as_secs(),
+        max_releases: config.max_releases,
         settle: config.ec2_settle.as_secs(),
     };
     let limiter = Limiter::new(config.ec2_rate, config.ec2_burst);

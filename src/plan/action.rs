@@ -1,8 +1,11 @@
 //! What the operator can change, why it would, and what it waits for.
 
+mod note;
+
 use std::fmt;
 use std::net::Ipv4Addr;
 
+pub use self::note::{Note, Subject, Wait};
 use super::snapshot::{AllocationId, InterfaceId, Key, Status, Uid};
 
 /// One change to the cluster or to AWS. There is no other way to change either.
@@ -18,8 +21,9 @@ pub enum Action {
     LetGo { eip: Key, uid: Uid },
     /// Buy an address.
     Allocate { eip: Key, uid: Uid, pod: String },
-    /// Give an address back to AWS, for good.
-    Release { address: AllocationId, ip: String, eip_uid: Uid },
+    /// Give an address back to AWS, for good. `absent`: the Eip it was bought for does not exist,
+    /// and none of that name may.
+    Release { address: AllocationId, ip: String, eip_uid: Uid, absent: Option<Key> },
     /// Complete the tags of an address: whose it is (`uid`, in place of `from`), which cluster's it
     /// is, and if it is undated, that it was there now.
     Tag { address: AllocationId, ip: String, eip: Key, uid: Uid, from: Uid, undated: bool },
@@ -126,6 +130,7 @@ pub enum Reason {
     EipGone,
     NothingLeft,
     Surplus { kept: AllocationId },
+    Unclaimed { seconds: u64 },
     StatusBehind,
     LeftByOlderOperator,
 }
@@ -149,6 +154,7 @@ impl Reason {
             Self::EipGone => "EipGone",
             Self::NothingLeft => "NothingLeft",
             Self::Surplus { .. } => "Surplus",
+            Self::Unclaimed { .. } => "Unclaimed",
             Self::StatusBehind => "StatusBehind",
             Self::LeftByOlderOperator => "LeftByOlderOperator",
         }
@@ -177,6 +183,9 @@ impl fmt::Display for Reason {
             Self::EipGone => f.write_str("its Eip is gone, and another has its name and pod"),
             Self::NothingLeft => f.write_str("no address carries this Eip's uid any more"),
             Self::Surplus { kept } => write!(f, "the Eip has {kept} already"),
+            Self::Unclaimed { seconds } => {
+                write!(f, "it has had no Eip for {seconds} s, and orphans are to be released")
+            }
             Self::StatusBehind => f.write_str("its status lags behind"),
             Self::LeftByOlderOperator => f.write_str("the older operator left its finalizer"),
         }
@@ -239,183 +248,6 @@ impl fmt::Display for Absence {
             Self::Ipv6Only => f.write_str("has only an IPv6 address, Elastic IPs are IPv4"),
             Self::OtherUid => f.write_str("was replaced by another of its name"),
             Self::ClaimedBy { eip } => write!(f, "is served by eip {eip}"),
-        }
-    }
-}
-
-/// What a note is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
-    Cluster,
-    Eip(Key),
-    Pod(Key),
-    Address(AllocationId),
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cluster => f.write_str("cluster"),
-            Self::Eip(key) => write!(f, "eip {key}"),
-            Self::Pod(key) => write!(f, "pod {key}"),
-            Self::Address(id) => write!(f, "address {id}"),
-        }
-    }
-}
-
-/// Something held back, and for what it waits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Note {
-    pub subject: Subject,
-    pub wait: Wait,
-}
-
-/// What something held back waits for. Completes "eip shop/web: …".
-#[derive(Clone, Debug, PartialEq)]
-pub enum Wait {
-    /// A part of the snapshot could not be read.
-    Unread {
-        part: &'static str,
-        why: String,
-    },
-    /// The pod cannot carry an address now.
-    Pod {
-        pod: Key,
-        absence: Absence,
-    },
-    /// An address may be on its way, bought by a call whose answer was not seen.
-    MaybeAllocated {
-        seconds: u64,
-    },
-    AddressLost {
-        address: AllocationId,
-    },
-    QuotaReached {
-        limit: u64,
-    },
-    NodeUnknown {
-        node: String,
-    },
-    InterfaceNotFound {
-        pod: Key,
-        ip: Ipv4Addr,
-        node: String,
-    },
-    /// An address that is not ours, or not ours to move, is on the pod's IP.
-    TargetOccupied {
-        ip: Ipv4Addr,
-        by: String,
-    },
-    /// Another address of ours is on the pod's IP, and leaves it first.
-    TargetLeaving {
-        ip: Ipv4Addr,
-        by: String,
-    },
-    PausedAfterError {
-        seconds: u64,
-        reason: String,
-        message: String,
-    },
-    NameTaken {
-        eip: Key,
-    },
-    PredecessorLeaves {
-        eip: Key,
-    },
-    /// An address of ours whose Eip does not exist.
-    Orphan {
-        ip: String,
-        eip: Key,
-        uid: Uid,
-    },
-    InvalidPodName {
-        pod: String,
-    },
-}
-
-impl Wait {
-    /// A stable word; also the reason of the condition `Ready`.
-    pub fn code(&self) -> String {
-        let word = match self {
-            Self::Unread { .. } => "Unread",
-            Self::Pod { absence, .. } => absence.code(),
-            Self::MaybeAllocated { .. } => "MaybeAllocated",
-            Self::AddressLost { .. } => "AddressLost",
-            Self::QuotaReached { .. } => "QuotaExceeded",
-            Self::NodeUnknown { .. } => "NodeUnknown",
-            Self::InterfaceNotFound { .. } => "WaitingForENI",
-            Self::TargetOccupied { .. } => "TargetOccupied",
-            Self::TargetLeaving { .. } => "TargetLeaving",
-            Self::PausedAfterError { reason, .. } => reason.as_str(),
-            Self::NameTaken { .. } => "NameTaken",
-            Self::PredecessorLeaves { .. } => "PredecessorLeaves",
-            Self::Orphan { .. } => "Orphan",
-            Self::InvalidPodName { .. } => "InvalidPodName",
-        };
-        // EC2's codes have dots, which the reason of a condition may not have.
-        word.chars().filter(char::is_ascii_alphanumeric).collect()
-    }
-
-    /// The text without what changes from look to look, so that a status that repeats it and a
-    /// log that suppresses repetitions stay still.
-    pub fn lasting_text(&self) -> String {
-        match self {
-            Self::MaybeAllocated { .. } => {
-                "an address may be on its way, bought by an earlier process or a call whose \
-                 answer was lost; nothing is bought until it would have shown"
-                    .to_owned()
-            }
-            Self::PausedAfterError { message, .. } => message.clone(),
-            other => other.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unread { part, why } => write!(f, "{part} could not be read: {why}"),
-            Self::Pod { pod, absence } => write!(f, "pod {pod} {absence}"),
-            Self::MaybeAllocated { seconds } => write!(
-                f,
-                "an address may be on its way; nothing is bought until it would have shown, \
-                 in {seconds} s"
-            ),
-            Self::AddressLost { address } => write!(
-                f,
-                "its address {address} is gone from AWS and is not replaced by another; delete \
-                 the Eip and make it again for a new address"
-            ),
-            Self::QuotaReached { limit } => write!(
-                f,
-                "all {limit} Elastic IPs that this account may have in this Region are taken"
-            ),
-            Self::NodeUnknown { node } => {
-                write!(f, "node {node} has no provider id that names an EC2 instance")
-            }
-            Self::InterfaceNotFound { pod, ip, node } => {
-                write!(f, "no interface of node {node} holds {ip}, the IP of pod {pod}")
-            }
-            Self::TargetOccupied { ip, by } => {
-                write!(f, "{ip} carries {by}, which is not taken off")
-            }
-            Self::TargetLeaving { ip, by } => write!(f, "{by} leaves {ip} first"),
-            Self::PausedAfterError { seconds, message, .. } => {
-                write!(f, "{message}; tried again in {seconds} s")
-            }
-            Self::NameTaken { eip } => {
-                write!(f, "eip {eip} has its name and names another pod; none is made")
-            }
-            Self::PredecessorLeaves { eip } => {
-                write!(f, "eip {eip}, of the pod before it, is still being deleted")
-            }
-            Self::Orphan { ip, eip, uid } => write!(
-                f,
-                "{ip} belongs to eip {eip} with uid {uid}, which does not exist; it is not released"
-            ),
-            Self::InvalidPodName { pod } => {
-                write!(f, "spec.podName {pod:?} is not the name of a pod")
-            }
         }
     }
 }

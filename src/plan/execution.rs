@@ -111,6 +111,7 @@ impl Execution {
             Action::Allocate { eip, .. } | Action::Tag { eip, .. } => {
                 Some(Call::GetEip(eip.clone()))
             }
+            Action::Release { absent: Some(eip), .. } => Some(Call::GetEip(eip.clone())),
             Action::Release { address, .. } => Some(Call::DescribeAddress(address.clone())),
             _ => None,
         };
@@ -147,7 +148,13 @@ impl Execution {
                 Ok(()) if !self.is_fresh(now) => {
                     Next::End(End::Changed("the confirming read took too long".to_owned()))
                 }
-                Ok(()) => self.perform(now),
+                Ok(()) => match (&self.action, &answer) {
+                    // Two reads confirm it; the older one must still be fresh in the end.
+                    (Action::Release { address, .. }, Answer::Eip(_)) => {
+                        Next::Call(Call::DescribeAddress(address.clone()))
+                    }
+                    _ => self.perform(now),
+                },
                 Err(why) => Next::End(End::Changed(why)),
             },
             (_, answer) => {
@@ -213,6 +220,10 @@ impl Execution {
                 Some(found) if found.uid == *uid && found.held && !found.deleting => Ok(()),
                 Some(_) => Err(format!("eip {eip} has changed")),
                 None => Err(format!("eip {eip} is gone")),
+            },
+            (Action::Release { absent: Some(eip), .. }, Answer::Eip(found)) => match found {
+                Some(_) => Err(format!("eip {eip} is there again")),
+                None => Ok(()),
             },
             (Action::Release { address, eip_uid, .. }, Answer::Address(found)) => match found {
                 None => Err(format!("address {address} is gone already")),

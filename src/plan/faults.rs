@@ -70,12 +70,20 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
                 format!("{association} is not the association of {address}")
             })
         }
-        Action::Release { address, eip_uid, .. } => {
+        Action::Release { address, eip_uid, absent, .. } => {
             let found = owned(snapshot, address)?;
+            let definition = snapshot.definition.known();
+            let kept = definition.is_none_or(|one| one.deleting && !one.release_all);
+            need(!kept, || format!("{address} goes while the definition of Eips does"))?;
             need(found.association.is_none(), || format!("{address} is associated"))?;
             need(found.eip == *eip_uid, || format!("{address} is not of Eip uid {eip_uid}"))?;
-            let lives = snapshot.eips.known().into_iter().flatten();
-            let lives = lives.into_iter().any(|(_, eip)| eip.uid == *eip_uid && !eip.deleting);
+            if absent.is_some() {
+                return orphan_fault(snapshot, address, found);
+            }
+            let eips = snapshot.eips.known().into_iter().flatten();
+            let eip = eips.into_iter().find(|(_, eip)| eip.uid == *eip_uid);
+            need(eip.is_some(), || format!("{address} goes, and its Eip does not exist"))?;
+            let lives = eip.is_some_and(|(_, eip)| !eip.deleting);
             let others = addresses_of(snapshot, eip_uid).into_iter().any(|id| id != address);
             need(!lives || others, || format!("the only address of a living Eip, {address}"))
         }
@@ -101,6 +109,19 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
         Action::Annotate { pod, address, .. } => annotate_fault(snapshot, pod, address),
         _ => Ok(()),
     }
+}
+
+fn orphan_fault(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Result<(), String> {
+    let eips = || snapshot.eips.known().into_iter().flatten();
+    let (settings, recent) = (&snapshot.settings, &snapshot.recent);
+    let asked = settings.release_orphans && address.cluster.is_some();
+    need(asked, || format!("{id} has no Eip, and nobody asked for its release"))?;
+    let claimed = eips().any(|(key, eip)| {
+        eip.uid == address.eip || key.namespace == address.namespace && key.name == address.name
+    });
+    need(!claimed && eips().count() > 0, || format!("{id} may belong to an Eip"))?;
+    let unclaimed = recent.unclaimed.get(id).copied().unwrap_or(0);
+    need(unclaimed >= settings.orphan_grace, || format!("{id} was without an Eip too shortly"))
 }
 
 fn annotate_fault(snapshot: &Snapshot, pod: &Key, address: &AllocationId) -> Result<(), String> {
@@ -150,7 +171,13 @@ mod tests {
     }
 
     fn release(id: &str) -> Action {
-        Action::Release { address: id.into(), ip: String::new(), eip_uid: "e1".into() }
+        let (address, eip_uid) = (id.into(), "e1".into());
+        Action::Release { address, ip: String::new(), eip_uid, absent: None }
+    }
+
+    fn orphan(id: &str) -> Action {
+        let Action::Release { address, ip, eip_uid, .. } = release(id) else { unreachable!() };
+        Action::Release { address, ip, eip_uid, absent: Some(Key::new("shop", "old")) }
     }
 
     fn allocate() -> Action {
@@ -198,6 +225,7 @@ mod tests {
     fn each_wrong_step_is_named() {
         for (actions, expected) in [
             (vec![release("a1")], "living Eip"),
+            (vec![orphan("a1")], "nobody asked"),
             (vec![release("a2")], "another cluster"),
             (vec![release("a3")], "was not seen"),
             (vec![allocate()], "has an address"),

@@ -2,11 +2,12 @@
 //!
 //! The order of the reads is the caller's: addresses, Eips, pods, then what is said here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::claims::{Claim, Seat, claims, eligible};
-use super::snapshot::{Key, Pod, Snapshot};
+use super::rules::orphans::orphans;
+use super::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
 
 /// A pod IP whose interface is wanted, and the instance it should be on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,48 @@ pub fn recorded_pods(snapshot: &Snapshot) -> BTreeSet<Key> {
         .filter_map(|(key, eip)| Some(key.sibling(eip.status.pod.as_ref()?)))
         .filter(|key| !pods.contains_key(key))
         .collect()
+}
+
+/// Addresses to ask for by id: a status records them, and the listing by tags lacks them although
+/// they would have shown by now. Whether they are gone, or only their tags, decides what is done.
+pub fn recorded_addresses(snapshot: &Snapshot) -> BTreeSet<AllocationId> {
+    let Some(addresses) = snapshot.addresses.known() else { return BTreeSet::new() };
+    let settled = |uid: &Uid| snapshot.recent.settling.get(uid) == Some(&0);
+    claims(snapshot)
+        .iter()
+        .filter(|claim| claim.eip.held && !claim.eip.deleting && claim.addresses.is_empty())
+        .filter(|claim| settled(&claim.eip.uid))
+        .filter_map(|claim| claim.eip.status.allocation.clone())
+        .filter(|id| !addresses.contains_key(id))
+        .collect()
+}
+
+/// Takes in what was found by those ids: an address that bears the tags of an Eip after all belongs
+/// to the listing, any other exists without our tags.
+pub fn see_recorded(snapshot: &mut Snapshot, found: Vec<(AllocationId, String, Option<Address>)>) {
+    let uids: BTreeSet<Uid> = snapshot
+        .eips
+        .known()
+        .into_iter()
+        .flat_map(BTreeMap::values)
+        .map(|e| e.uid.clone())
+        .collect();
+    for (id, ip, address) in found {
+        let ours = address.filter(|address| uids.contains(&address.eip));
+        match (ours, snapshot.addresses.known_mut(), snapshot.untagged.known_mut()) {
+            (Some(address), Some(addresses), _) => drop(addresses.insert(id, address)),
+            (None, _, Some(untagged)) => drop(untagged.insert(id, ip)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether it matters if the definition of Eips is being deleted: where something may be released.
+/// It is to be read after the Eips, for it is marked before they are.
+pub fn needs_definition(snapshot: &Snapshot) -> bool {
+    let deleting = snapshot.eips.known().into_iter().flatten().any(|(_, eip)| eip.deleting);
+    let orphans = snapshot.settings.release_orphans && !orphans(snapshot).is_empty();
+    deleting || orphans || claims(snapshot).iter().any(|claim| claim.addresses.len() > 1)
 }
 
 /// Whether the nodes matter: where pods need an association, or are terminating.

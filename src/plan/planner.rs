@@ -17,6 +17,8 @@
 //! of a step is planned once that outcome is in the snapshot. [`super::forecast`] runs the rounds
 //! to their end without touching anything, the operator runs them for real.
 
+use std::collections::BTreeMap;
+
 use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
 use super::claims::{Claim, claims};
 use super::rules;
@@ -52,8 +54,9 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     rules::release::steps(&mut draft, &claims);
     rules::let_go::steps(&mut draft, &claims);
 
+    rules::orphans::steps(&mut draft);
+
     // What people are told.
-    rules::orphans::notes(&mut draft);
     rules::record::steps(&mut draft, &claims);
 
     draft.into_plan()
@@ -140,8 +143,25 @@ impl<'a> Draft<'a> {
     }
 
     fn into_plan(mut self) -> Plan {
-        self.plan.steps.sort_by_key(|step| step.action.rank());
+        in_turn(&mut self.plan.steps);
         self.plan.notes.sort_by(|a, b| a.subject.cmp(&b.subject));
         self.plan
     }
+}
+
+/// The most urgent first; of equal urgency one of each namespace, then the second of each, so that
+/// a namespace with hundreds of steps does not keep the others waiting while calls are limited.
+fn in_turn(steps: &mut Vec<Step>) {
+    let mut turns: BTreeMap<(u8, String), usize> = BTreeMap::new();
+    let mut ordered: Vec<_> = std::mem::take(steps)
+        .into_iter()
+        .map(|step| {
+            let rank = step.action.rank();
+            let turn = turns.entry((rank, step.claim.namespace.clone())).or_default();
+            *turn += 1;
+            ((rank, *turn), step)
+        })
+        .collect();
+    ordered.sort_by_key(|(place, _)| *place);
+    steps.extend(ordered.into_iter().map(|(_, step)| step));
 }

@@ -9,6 +9,7 @@ use super::action::Action;
 use super::forecast::{Outcome, apply};
 use super::meaning::{Failure, Meaning};
 use super::names::digest;
+use super::rules::orphans::orphans;
 use super::snapshot::{Address, AllocationId, Pause, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
@@ -25,6 +26,14 @@ const URGENT_PAUSE: u64 = 5;
 /// One answer of EC2 may show what the next does not yet: for this part of the settle time what we
 /// did is believed even if it was shown once and then no more.
 const FLICKERS: u64 = 10;
+/// Seconds between two moves of one address, after the first; EC2 charges for moves, and the calls
+/// for them are limited for the whole account.
+const DWELL: u64 = 60;
+/// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
+/// was stopped for an hour has not observed for an hour.
+const GAPS: u64 = 5;
+/// `MAX_RELEASES` holds for so many milliseconds.
+const HOUR: u64 = 3_600_000;
 
 /// The memory of one process.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +48,14 @@ pub struct Memory {
     seen: BTreeMap<(AllocationId, Uid), u64>,
     /// By pod uid: when it was first seen terminating.
     terminating: BTreeMap<Uid, u64>,
+    /// By address: for how many milliseconds it has been seen without an Eip.
+    unclaimed: BTreeMap<AllocationId, u64>,
+    /// When addresses and Eips were last seen, with no failure since.
+    looked: Option<u64>,
+    /// When addresses without an Eip were released.
+    orphans_released: Vec<u64>,
+    /// By Eip uid: until when its address stays where it was put; absent for the first time.
+    moves: BTreeMap<Uid, Option<u64>>,
     backoff: BTreeMap<Uid, Setback>,
     stopped: BTreeMap<String, Setback>,
 }
@@ -71,6 +88,7 @@ impl Memory {
         self.read_own_writes(snapshot, now);
         self.see_settling(snapshot, now, settle);
         self.see_terminating(snapshot, now);
+        self.see_unclaimed(snapshot, now);
         // A count outlives its pause for a while, so that the next failure waits longer.
         self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         self.stopped.retain(|_, setback| setback.until > now);
@@ -112,8 +130,15 @@ impl Memory {
             | (Action::Tag { uid, address, .. }, _) => {
                 self.seen.insert((address.clone(), uid.clone()), now + settle * 1000);
             }
-            (Action::Associate { address, .. }, _) => self.is_back(address),
-            (Action::Release { address, eip_uid, .. }, _) => {
+            (Action::Associate { address, .. }, _) => {
+                self.is_back(address);
+                let again = self.moves.contains_key(uid).then_some(now + DWELL * 1000);
+                self.moves.insert(uid.clone(), again);
+            }
+            (Action::Release { address, eip_uid, absent, .. }, _) => {
+                if absent.is_some() {
+                    self.orphans_released.push(now);
+                }
                 self.seen.retain(|(seen, _), _| seen != address);
                 self.intents.insert(eip_uid.clone(), now);
                 self.stopped.remove("allocate"); // there is room again
@@ -165,6 +190,7 @@ impl Memory {
         let settling = self.settling();
         setbacks
             .chain(settling.into_values())
+            .chain(self.moves.values().copied().flatten())
             .filter(|until| *until > now)
             .min()
             .map(|until| until - now)
@@ -195,6 +221,15 @@ impl Memory {
                 .stopped
                 .iter()
                 .map(|(verb, setback)| (verb.clone(), pause(setback)))
+                .collect(),
+            unclaimed: self.unclaimed.iter().map(|(id, ms)| (id.clone(), ms / 1000)).collect(),
+            orphans_released: self.orphans_released.len() as u64,
+            dwelling: self
+                .moves
+                .iter()
+                .filter_map(|(uid, until)| Some((uid.clone(), (*until)?)))
+                .filter(|(_, until)| *until > now)
+                .map(|(uid, until)| (uid, seconds(until)))
                 .collect(),
         }
     }
@@ -263,6 +298,7 @@ impl Memory {
         // One list without an Eip is no proof that it is gone.
         let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
         self.intents.retain(|uid, until| living.contains(uid) || *until + settle > now);
+        self.moves.retain(|uid, _| living.contains(uid));
         self.lost.retain(|_, until| *until > now);
         self.seen.retain(|_, until| *until > now);
     }
@@ -276,6 +312,23 @@ impl Memory {
             *latest = until.max(*latest);
         }
         settling
+    }
+
+    /// An interruption begins the count anew.
+    fn see_unclaimed(&mut self, snapshot: &Snapshot, now: u64) {
+        self.orphans_released.retain(|at| at + HOUR > now);
+        if snapshot.addresses.known().is_none() || snapshot.eips.known().is_none() {
+            self.looked = None;
+            self.unclaimed.clear();
+            return;
+        }
+        let longest = snapshot.settings.orphan_grace * 1000 / GAPS;
+        let gap = self.looked.map_or(0, |at| now.saturating_sub(at)).min(longest);
+        self.looked = Some(now);
+        self.unclaimed = orphans(snapshot)
+            .into_iter()
+            .map(|(id, _)| (id.clone(), self.unclaimed.get(id).map_or(0, |before| before + gap)))
+            .collect();
     }
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
@@ -321,110 +374,4 @@ fn spread(uid: &Uid, count: u32, seconds: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::snapshot::{Eip, Key, Part};
-
-    fn world(addresses: &[(&str, Option<&str>)]) -> Snapshot {
-        let eip = Eip { uid: "e1".into(), pod: "web-0".into(), held: true, ..Eip::default() };
-        let addresses = addresses.iter().map(|(id, association)| {
-            let address = Address {
-                ip: "203.0.113.7".into(),
-                eip: "e1".into(),
-                namespace: "shop".into(),
-                association: association.map(Into::into),
-                ..Address::default()
-            };
-            ((*id).to_owned(), address)
-        });
-        Snapshot {
-            eips: Part::Known([(Key::new("shop", "web"), eip)].into()),
-            addresses: Part::Known(addresses.collect()),
-            ..Snapshot::default()
-        }
-    }
-
-    fn ids(snapshot: &Snapshot) -> Vec<&str> {
-        snapshot.addresses.known().unwrap().keys().map(String::as_str).collect()
-    }
-
-    fn allocate() -> Action {
-        Action::Allocate { eip: Key::new("shop", "web"), uid: "e1".into(), pod: "web-0".into() }
-    }
-
-    fn bought() -> Outcome {
-        Outcome::Allocated { address: "eipalloc-1".into(), ip: "203.0.113.7".into() }
-    }
-
-    #[test]
-    fn a_purchase_is_known_until_the_listing_shows_it() {
-        let mut memory = Memory::default();
-        memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
-        let mut stale = world(&[]);
-        memory.overlay(&mut stale, 299_000);
-        assert_eq!(ids(&stale), ["eipalloc-1"]);
-        let mut fresh = world(&[("eipalloc-1", None)]);
-        memory.overlay(&mut fresh, 299_500);
-        // Once it was shown, its absence means that it is gone, though not yet for sure.
-        let mut gone = world(&[]);
-        memory.overlay(&mut gone, 299_600);
-        assert!(ids(&gone).is_empty());
-        assert_eq!(gone.recent.settling["e1"], 300);
-    }
-
-    #[test]
-    fn a_lost_answer_freezes_the_claim_for_the_settle_time_and_the_timeout() {
-        let mut memory = Memory::default();
-        let failure =
-            Failure { code: "Timeout".into(), message: "no answer".into(), meaning: Meaning::Lost };
-        memory.failed(&"e1".into(), &allocate(), &failure, 1_000, 300);
-        let mut snapshot = world(&[]);
-        memory.overlay(&mut snapshot, 2_000);
-        assert_eq!(snapshot.recent.settling["e1"], 324);
-        assert_eq!(snapshot.recent.backoff["e1"].reason, "Timeout");
-    }
-
-    #[test]
-    fn an_ended_association_stays_ended_and_a_persons_change_is_seen() {
-        let mut memory = Memory::default();
-        let end = Action::Disassociate {
-            address: "eipalloc-1".into(),
-            ip: "203.0.113.7".into(),
-            association: "eipassoc-1".into(),
-            private_ip: "10.0.1.1".into(),
-        };
-        memory.done(&"e1".into(), &end, &Outcome::Done, 0, 300);
-        let mut stale = world(&[("eipalloc-1", Some("eipassoc-1"))]);
-        memory.overlay(&mut stale, 1_000);
-        let address = &stale.addresses.known().unwrap()["eipalloc-1"];
-        assert_eq!(address.association, None);
-        let mut other = world(&[("eipalloc-1", Some("eipassoc-9"))]);
-        memory.overlay(&mut other, 2_000);
-        let address = &other.addresses.known().unwrap()["eipalloc-1"];
-        assert_eq!(address.association.as_deref(), Some("eipassoc-9"));
-    }
-
-    #[test]
-    fn pauses_grow_and_end_and_a_success_forgets_them() {
-        let mut memory = Memory::default();
-        let failure = Failure {
-            code: "RequestLimitExceeded".into(),
-            message: "slow down".into(),
-            meaning: Meaning::Retry,
-        };
-        let mut pauses = Vec::new();
-        for _ in 0..10 {
-            memory.failed(&"e1".into(), &allocate(), &failure, 0, 300);
-            let mut snapshot = world(&[]);
-            memory.clone().overlay(&mut snapshot, 0);
-            pauses.push(snapshot.recent.backoff["e1"].seconds);
-        }
-        assert!(pauses[0] >= 2 && pauses[0] <= 3, "{pauses:?}");
-        assert!(pauses[..8].is_sorted(), "{pauses:?}");
-        assert!(pauses[9] >= 300 && pauses[9] <= 360, "{pauses:?}");
-        memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
-        let mut snapshot = world(&[]);
-        memory.overlay(&mut snapshot, 0);
-        assert!(snapshot.recent.backoff.is_empty());
-    }
-}
+mod tests;

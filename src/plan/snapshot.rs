@@ -4,6 +4,8 @@
 //! a decision needs. A part that could not be read is [`Part::Unknown`], never empty.
 
 mod parts;
+mod recent;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 
 pub use self::parts::{Key, Part};
+pub use self::recent::{Pause, Recent};
+pub use self::settings::Settings;
 
 /// Uid of a Kubernetes object.
 pub type Uid = String;
@@ -41,6 +45,13 @@ pub struct Snapshot {
     /// The interfaces that may hold the IPs of pods that need an association.
     #[serde(default, skip_serializing_if = "is_default")]
     pub interfaces: Part<BTreeMap<InterfaceId, Interface>>,
+    /// Of the addresses that an Eip's status records and the listing lacks, those that exist all
+    /// the same, without our tags: their public addresses.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub untagged: Part<BTreeMap<AllocationId, String>>,
+    /// Read where something may be released.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub definition: Part<Definition>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub recent: Recent,
 }
@@ -55,30 +66,15 @@ pub struct Cluster {
     pub uid: Uid,
 }
 
-/// What the person who runs the operator has decided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is to be known of the custom resource definition: with it all Eips are deleted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// The one namespace in scope; all of them when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+pub struct Definition {
     #[serde(skip_serializing_if = "is_default")]
-    pub allow_host_network: bool,
-    /// `EC2_SETTLE` in seconds: after this long a listing shows every change, by assumption.
-    pub settle: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { namespace: None, allow_host_network: false, settle: 300 }
-    }
-}
-
-impl Settings {
-    /// Whether objects of this namespace are ours to handle.
-    pub fn in_scope(&self, namespace: &str) -> bool {
-        self.namespace.as_deref().is_none_or(|only| only == namespace)
-    }
+    pub deleting: bool,
+    /// A person has annotated it `eip.materialize.cloud/release-all=true`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub release_all: bool,
 }
 
 /// The account's limit of Elastic IPs in this Region, and how many are taken.
@@ -114,6 +110,13 @@ pub struct Address {
     pub interface: Option<InterfaceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_ip: Option<Ipv4Addr>,
+}
+
+impl Address {
+    /// Where it is, for people: an instance's primary IP is not always shown.
+    pub fn shown_private_ip(&self) -> String {
+        self.private_ip.map_or_else(|| "an instance".to_owned(), |ip| ip.to_string())
+    }
 }
 
 /// An `Eip` object.
@@ -277,38 +280,6 @@ fn prefix_holds(prefix: &str, ip: Ipv4Addr) -> bool {
     u32::from(base) & mask == u32::from(ip) & mask
 }
 
-/// What the running process remembers. All times are seconds, as of the observation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recent {
-    /// By Eip uid: for how long an address of it may still be on its way, unseen. Zero: surely
-    /// none. An Eip that is held and not listed here was held by an earlier process, which may
-    /// have bought just before it ended.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub settling: BTreeMap<Uid, u64>,
-    /// By pod uid: since when it has been seen terminating.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub terminating: BTreeMap<Uid, u64>,
-    /// By Eip uid: a step failed, and is not tried again for so long.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub backoff: BTreeMap<Uid, Pause>,
-    /// By verb of an action (`allocate`): a call failed for a reason that concerns all of them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub stopped: BTreeMap<String, Pause>,
-}
-
-/// Something is not tried for a while.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pause {
-    /// Seconds from now.
-    pub seconds: u64,
-    /// The error code, or one word.
-    pub reason: String,
-    /// The whole error.
-    pub message: String,
-}
-
 impl Snapshot {
     /// The parts that could not be read, and why.
     pub fn unread(&self) -> BTreeMap<&'static str, &str> {
@@ -318,10 +289,18 @@ impl Snapshot {
             ("pods", self.pods.why_unknown()),
             ("nodes", self.nodes.why_unknown()),
             ("interfaces", self.interfaces.why_unknown()),
+            ("recorded addresses", self.untagged.why_unknown()),
+            ("definition", self.definition.why_unknown()),
         ]
         .into_iter()
         .filter_map(|(part, why)| Some((part, why?)))
         .collect()
+    }
+
+    /// Whether nothing may be released: the definition is being deleted, which no person may have
+    /// meant to cost all addresses, or nobody knows.
+    pub fn holds_releases(&self) -> bool {
+        self.definition.known().is_none_or(|one| one.deleting && !one.release_all)
     }
 
     /// Reads the YAML document. Errors name the line and what was expected there.

@@ -385,7 +385,7 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
         let never =
             live.is_some_and(|pod| pod.host_network || pod.ip.is_some_and(|ip| ip.is_ipv6()));
         let idle = eip.autocreated_for.is_some() && live.is_none_or(|pod| target(pod).is_none());
-        let forged = eip.status.reason == "AddressLost";
+        let forged = matches!(&*eip.status.reason, "AddressLost" | "Untagged");
         let excused = full || lost || never || idle || contested || forged;
         return need(excused, || format!("L1: eip {key} has no address: {}", eip.status.reason));
     };

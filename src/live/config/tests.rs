@@ -42,6 +42,10 @@ fn the_cluster_name_alone_is_enough_and_the_rest_are_the_documented_defaults() {
         ec2_settle: Duration::from_secs(300),
         ec2_rate: 4.0,
         ec2_burst: 20,
+        release_orphans: false,
+        orphan_grace: Duration::from_secs(600),
+        max_releases: None,
+        namespace_limit: None,
         install_crd: true,
         allow_host_network: false,
         vpc_id: None,
@@ -202,6 +206,15 @@ fn numbers_keep_their_bounds() {
         assert!(problem(|raw, v| raw.ec2_burst = v, bad).starts_with("EC2_BURST is "), "{bad}");
     }
     assert_eq!(accepts(|raw, v| raw.ec2_burst = v, "1000").ec2_burst, 1000);
+    for bad in ["0", "-1", "100001", "all"] {
+        let limit = problem(|raw, v| raw.namespace_limit = v, bad);
+        assert!(limit.starts_with("NAMESPACE_LIMIT is "), "{limit}");
+        let most = problem(|raw, v| raw.max_releases = v, bad);
+        assert!(most.starts_with("MAX_RELEASES is "), "{most}");
+    }
+    assert_eq!(accepts(|raw, v| raw.namespace_limit = v, "5").namespace_limit, Some(5));
+    assert_eq!(accepts(|raw, v| raw.max_releases = v, "100000").max_releases, Some(100_000));
+    assert!(problem(|raw, v| raw.orphan_grace = v, "600").starts_with("ORPHAN_GRACE is \"600\""));
 }
 
 #[test]

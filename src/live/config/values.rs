@@ -162,6 +162,12 @@ pub fn rate(text: &str) -> Reading<f64> {
     read.ok_or_else(|| "give a number above 0 and up to 100, such as \"4\" or \"0.5\"".to_owned())
 }
 
+/// As many as fit a Region; no account has so many Elastic IPs.
+pub fn count_from_1(text: &str) -> Reading<u64> {
+    let read = text.parse::<u64>().ok().filter(|count| (1..=100_000).contains(count));
+    read.ok_or_else(|| "give a whole number from 1 to 100000".to_owned())
+}
+
 pub fn burst(text: &str) -> Reading<u32> {
     let read = text.parse::<u32>().ok().filter(|burst| (1..=1000).contains(burst));
     read.ok_or_else(|| "give a whole number from 1 to 1000".to_owned())

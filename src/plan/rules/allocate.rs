@@ -2,11 +2,17 @@
 //!
 //! AllocateAddress has no client token, so certainty comes from waiting: an address bought by a
 //! call whose answer nobody saw shows in the listing within `EC2_SETTLE`.
+//!
+//! When there is not enough for all, the namespace that holds the fewest is served next, and within
+//! it who came first: so no namespace is kept waiting by another that asks for hundreds.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
-use crate::plan::claims::{Claim, Seat};
+use crate::plan::claims::{Claim, Seat, is_owned};
 use crate::plan::planner::Draft;
 use crate::plan::rules::take_up::candidate;
+use crate::plan::snapshot::{Snapshot, Uid};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     if draft.snapshot.addresses.known().is_none() {
@@ -17,20 +23,33 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         .filter(|claim| claim.eip.held && !claim.eip.deleting && claim.addresses.is_empty())
         .filter(|claim| candidate(draft.snapshot, claim).is_none())
         .collect();
-    // First come, first served, when the quota is not enough for all.
+    waiting.retain(|claim| match obstacle(draft, claim) {
+        Some(wait) => {
+            draft.wait(Subject::Eip(claim.key.clone()), wait);
+            false
+        }
+        None => true,
+    });
     waiting.sort_by(|a, b| (&a.eip.created, a.key).cmp(&(&b.eip.created, b.key)));
+    let mut held = held(draft.snapshot);
+    in_turn(&mut waiting, &held);
     let quota = draft.snapshot.quota.clone();
     let mut left = quota.as_ref().map(|quota| quota.limit.saturating_sub(quota.used));
     for claim in waiting {
-        if let Some(wait) = obstacle(draft, claim) {
-            draft.wait(Subject::Eip(claim.key.clone()), wait);
-            continue;
-        }
         if let (Some(0), Some(quota)) = (left, &quota) {
             let wait = Wait::QuotaReached { limit: quota.limit };
             draft.wait(Subject::Eip(claim.key.clone()), wait);
             continue;
         }
+        let held = held.entry(&claim.key.namespace).or_default();
+        if let Some(limit) = draft.snapshot.settings.namespace_limit
+            && *held >= limit
+        {
+            let namespace = claim.key.namespace.clone();
+            draft.wait(Subject::Eip(claim.key.clone()), Wait::NamespaceLimit { namespace, limit });
+            continue;
+        }
+        *held += 1;
         left = left.map(|left| left - 1);
         let action = Action::Allocate {
             eip: claim.key.clone(),
@@ -39,6 +58,31 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         };
         draft.step(claim, action, Reason::NoAddressForEip);
     }
+}
+
+/// By namespace: for how many Eips it holds addresses, those among them that are gone included, so
+/// that taking off a finalizer does not make room.
+fn held(snapshot: &Snapshot) -> BTreeMap<&str, u64> {
+    let mut uids: BTreeMap<&str, BTreeSet<&Uid>> = BTreeMap::new();
+    for address in snapshot.addresses.known().into_iter().flat_map(BTreeMap::values) {
+        if is_owned(snapshot, address) {
+            uids.entry(&address.namespace).or_default().insert(&address.eip);
+        }
+    }
+    uids.into_iter().map(|(namespace, uids)| (namespace, uids.len() as u64)).collect()
+}
+
+/// Puts the claims in the order in which they are served: each counts as one more that its
+/// namespace holds.
+fn in_turn(waiting: &mut [&Claim<'_>], held: &BTreeMap<&str, u64>) {
+    let mut next: BTreeMap<&str, u64> = held.clone();
+    let mut turns = BTreeMap::new();
+    for claim in waiting.iter() {
+        let turn = next.entry(&claim.key.namespace).or_default();
+        turns.insert(claim.key, *turn);
+        *turn += 1;
+    }
+    waiting.sort_by_key(|claim| turns.get(claim.key).copied());
 }
 
 fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
@@ -65,9 +109,20 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
             return Some(Wait::MaybeAllocated { seconds: draft.snapshot.settings.settle });
         }
     }
-    match &eip.status.allocation {
+    let snapshot = draft.snapshot;
+    let recorded = eip.status.allocation.as_ref();
+    let listed = |id| snapshot.addresses.known().is_some_and(|all| all.contains_key(id));
+    match (recorded, snapshot.untagged.known()) {
+        (Some(_), None) => {
+            let part = "recorded addresses";
+            let why = snapshot.untagged.why_unknown().unwrap_or_default().to_owned();
+            Some(Wait::Unread { part, why })
+        }
+        (Some(id), Some(untagged)) if untagged.contains_key(id) || listed(id) => {
+            Some(Wait::Untagged { address: id.clone() })
+        }
         // A static address that is silently another one is worse than none.
-        Some(lost) if eip.autocreated_for.is_none() => {
+        (Some(lost), _) if eip.autocreated_for.is_none() => {
             Some(Wait::AddressLost { address: lost.clone() })
         }
         _ => None,

@@ -1,4 +1,7 @@
 //! Law: an idle address goes to its claim's pod, on the interface that holds the pod's IP.
+//!
+//! One that was moved a moment ago waits: a person or a controller that changes its mind every
+//! second would otherwise use up the calls of everybody, and AWS charges for moves.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +39,10 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
         Err(None) => return,
     };
     if let Some(wait) = occupant(draft, interface, target) {
+        return draft.wait(Subject::Eip(claim.key.clone()), wait);
+    }
+    if let Some(seconds) = draft.snapshot.recent.dwelling.get(&claim.eip.uid) {
+        let wait = Wait::MovedRecently { seconds: *seconds };
         return draft.wait(Subject::Eip(claim.key.clone()), wait);
     }
     let action = Action::Associate {

@@ -6,7 +6,7 @@
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Address, AllocationId, Key, Pod};
+use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let snapshot = draft.snapshot;
@@ -18,7 +18,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for (key, pod) in pods {
         let Some(id) = &pod.allocation else { continue };
         let claim = claims.iter().find(|claim| claim.addresses.iter().any(|(own, _)| *own == id));
-        if claim.is_some_and(|claim| stays(claim, key, pod, id)) {
+        if claim.is_some_and(|claim| stays(snapshot, claim, key, pod, id)) {
             continue;
         }
         let action = Action::Clear { pod: key.clone(), uid: pod.uid.clone() };
@@ -36,11 +36,12 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     }
 }
 
-fn stays(claim: &Claim<'_>, key: &Key, pod: &Pod, id: &AllocationId) -> bool {
+fn stays(snapshot: &Snapshot, claim: &Claim<'_>, key: &Key, pod: &Pod, id: &AllocationId) -> bool {
     let Some(target) = claim.seat.keeps() else { return false };
     let there = claim
         .addresses
         .iter()
         .any(|(own, address)| *own == id && address.private_ip == Some(target.ip));
-    !claim.eip.deleting && target.key == *key && target.pod.uid == pod.uid && there
+    let ends = claim.eip.deleting && !snapshot.holds_releases();
+    !ends && target.key == *key && target.pod.uid == pod.uid && there
 }

@@ -17,16 +17,15 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
         for (id, address) in &claim.addresses {
             let Some(association) = &address.association else { continue };
-            let Some(reason) = reason_to_leave(claim, address) else { continue };
+            let Some(reason) = reason_to_leave(draft.snapshot, claim, address) else { continue };
             if is_advertised(draft.snapshot, claim, id, address) {
                 continue;
             }
-            let private_ip = address.private_ip.map(|ip| ip.to_string());
             let action = Action::Disassociate {
                 address: (*id).clone(),
                 ip: address.ip.clone(),
                 association: association.clone(),
-                private_ip: private_ip.unwrap_or_else(|| "an instance".to_owned()),
+                private_ip: address.shown_private_ip(),
             };
             draft.step(claim, action, reason);
         }
@@ -48,8 +47,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     }
 }
 
-fn reason_to_leave(claim: &Claim<'_>, address: &Address) -> Option<Reason> {
-    if claim.eip.deleting {
+fn reason_to_leave(snapshot: &Snapshot, claim: &Claim<'_>, address: &Address) -> Option<Reason> {
+    if claim.eip.deleting && !snapshot.holds_releases() {
         return Some(Reason::EipDeleted);
     }
     let pod = claim.pod_key();

@@ -1,26 +1,96 @@
-//! Law: an address of ours whose Eip does not exist is reported, and left as it is.
+//! Law: an address of ours whose Eip does not exist is reported, and released only on request.
 //!
 //! Its Eip may have lost its finalizer by hand, or the cluster was restored from a backup in
-//! which the Eip has another uid. Only a person can tell.
+//! which the Eip has another uid. Only a person can tell. With `RELEASE_ORPHANS` one goes after it
+//! was without an Eip in every look for `ORPHAN_GRACE`, and never while an Eip has that name, which
+//! could take it up, or while there are no Eips at all, which looks like a cluster half restored.
+//! When more are due than an hour may cost, something is wrong and none goes.
 
-use crate::plan::action::{Subject, Wait};
+use std::collections::BTreeSet;
+
+use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::is_owned;
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::Key;
+use crate::plan::snapshot::{Address, AllocationId, Key, Snapshot};
 
-pub fn notes(draft: &mut Draft<'_>) {
+pub fn steps(draft: &mut Draft<'_>) {
     let snapshot = draft.snapshot;
-    let (Some(addresses), Some(eips)) = (snapshot.addresses.known(), snapshot.eips.known()) else {
-        return;
-    };
-    let living: std::collections::BTreeSet<_> = eips.values().map(|eip| &eip.uid).collect();
-    for (id, address) in addresses {
-        let taken_up = draft.tags(id);
-        if is_owned(snapshot, address) && !living.contains(&address.eip) && !taken_up {
-            let eip = Key::new(address.namespace.clone(), address.name.clone());
-            let (ip, uid) = (address.ip.clone(), address.eip.clone());
-            let wait = Wait::Orphan { ip, eip, uid };
-            draft.wait(Subject::Address(id.clone()), wait);
-        }
+    let found: Vec<_> = orphans(snapshot)
+        .into_iter()
+        .filter(|(id, _)| !draft.tags(id) && !draft.ends(id))
+        .collect();
+    let due = found.iter().filter(|(id, one)| due_in(snapshot, id, one) == Some(0)).count() as u64;
+    let most = most(snapshot);
+    let too_many = due + snapshot.recent.orphans_released > most;
+    if too_many && due > 0 {
+        draft.wait(Subject::Cluster, Wait::TooManyOrphans { due, most });
     }
+    for (id, address) in found {
+        let due_in = due_in(snapshot, id, address).filter(|_| !too_many);
+        if due_in == Some(0) {
+            end(draft, id, address);
+            continue;
+        }
+        let eip = eip_of(address);
+        let (ip, uid) = (address.ip.clone(), address.eip.clone());
+        let wait = Wait::Orphan { ip, eip, uid, in_seconds: due_in };
+        draft.wait(Subject::Address(id.clone()), wait);
+    }
+}
+
+/// The addresses of ours whose Eip does not exist, by a complete look.
+pub fn orphans(snapshot: &Snapshot) -> Vec<(&AllocationId, &Address)> {
+    let (Some(addresses), Some(eips)) = (snapshot.addresses.known(), snapshot.eips.known()) else {
+        return Vec::new();
+    };
+    let living: BTreeSet<_> = eips.values().map(|eip| &eip.uid).collect();
+    let is_orphan =
+        |address: &Address| is_owned(snapshot, address) && !living.contains(&address.eip);
+    addresses.iter().filter(|(_, address)| is_orphan(address)).collect()
+}
+
+fn end(draft: &mut Draft<'_>, id: &AllocationId, address: &Address) {
+    let eip = eip_of(address);
+    let seconds = draft.snapshot.recent.unclaimed.get(id).copied().unwrap_or(0);
+    let (uid, ip) = (address.eip.clone(), address.ip.clone());
+    let action = match &address.association {
+        Some(association) => Action::Disassociate {
+            address: id.clone(),
+            ip,
+            association: association.clone(),
+            private_ip: address.shown_private_ip(),
+        },
+        None => Action::Release {
+            address: id.clone(),
+            ip,
+            eip_uid: uid.clone(),
+            absent: Some(eip.clone()),
+        },
+    };
+    draft.step_for(&eip, &uid, action, Reason::Unclaimed { seconds });
+}
+
+/// In how many seconds it may be released; never, as things are, when absent.
+fn due_in(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Option<u64> {
+    let eips = snapshot.eips.known()?;
+    let settings = &snapshot.settings;
+    let may = settings.release_orphans
+        && !snapshot.holds_releases()
+        && !eips.is_empty()
+        && !eips.contains_key(&eip_of(address));
+    // One without a date may be a stranger's, tagged like ours.
+    let unclaimed = snapshot.recent.unclaimed.get(id).copied().unwrap_or(0).min(address.age?);
+    may.then(|| settings.orphan_grace.saturating_sub(unclaimed))
+}
+
+/// How many may go in an hour, those that went included.
+fn most(snapshot: &Snapshot) -> u64 {
+    let owned = snapshot.addresses.known().into_iter().flatten();
+    let owned = owned.filter(|(_, address)| is_owned(snapshot, address)).count() as u64;
+    let tenth = (owned + snapshot.recent.orphans_released).div_ceil(10);
+    snapshot.settings.max_releases.unwrap_or(tenth)
+}
+
+fn eip_of(address: &Address) -> Key {
+    Key::new(address.namespace.clone(), address.name.clone())
 }

@@ -15,8 +15,10 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         return;
     }
     for claim in claims {
-        // Without the pods half of the status would be a guess.
-        let unclear = matches!(claim.seat, Seat::Unknown);
+        // Without the pods, or while nobody knows whether the address is lost, half of the status
+        // would be a guess.
+        let unclear = matches!(claim.seat, Seat::Unknown)
+            || matches!(draft.wait_of(claim.key), Some(Wait::Unread { .. }));
         // A status in between would be a second write for the same change.
         let unfinished = draft
             .steps_of(&claim.eip.uid)

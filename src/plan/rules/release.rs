@@ -1,17 +1,27 @@
 //! Law: the idle address of an Eip that is being deleted goes back to AWS.
+//!
+//! Not while the definition of Eips is being deleted: that deletes every Eip, which nobody may have
+//! meant to cost all addresses.
 
-use crate::plan::action::{Action, Reason};
+use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims.iter().filter(|claim| claim.eip.deleting && claim.eip.held) {
+        if draft.snapshot.holds_releases() {
+            if draft.snapshot.definition.known().is_some() && !claim.addresses.is_empty() {
+                draft.wait(Subject::Eip(claim.key.clone()), Wait::DefinitionDeleted);
+            }
+            continue;
+        }
         for (id, address) in &claim.addresses {
             if address.association.is_none() {
                 let action = Action::Release {
                     address: (*id).clone(),
                     ip: address.ip.clone(),
                     eip_uid: claim.eip.uid.clone(),
+                    absent: None,
                 };
                 draft.step(claim, action, Reason::EipDeleted);
             }

@@ -5,6 +5,9 @@ use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
+    if draft.snapshot.holds_releases() {
+        return;
+    }
     for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
         let [(kept, _), surplus @ ..] = claim.addresses.as_slice() else { continue };
         for (id, address) in surplus {
@@ -14,6 +17,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
                     address: (*id).clone(),
                     ip: address.ip.clone(),
                     eip_uid: claim.eip.uid.clone(),
+                    absent: None,
                 };
                 draft.step(claim, action, Reason::Surplus { kept: (*kept).clone() });
             }

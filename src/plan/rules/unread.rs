@@ -5,24 +5,9 @@
 
 use crate::plan::action::{Subject, Wait};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::Part;
 
 pub fn notes(draft: &mut Draft<'_>) {
-    let snapshot = draft.snapshot;
-    let parts = [
-        ("addresses", why(&snapshot.addresses)),
-        ("eips", why(&snapshot.eips)),
-        ("pods", why(&snapshot.pods)),
-        ("nodes", why(&snapshot.nodes)),
-        ("interfaces", why(&snapshot.interfaces)),
-    ];
-    for (part, why) in parts {
-        if let Some(why) = why {
-            draft.wait(Subject::Cluster, Wait::Unread { part, why });
-        }
+    for (part, why) in draft.snapshot.unread() {
+        draft.wait(Subject::Cluster, Wait::Unread { part, why: why.to_owned() });
     }
-}
-
-fn why<T>(part: &Part<T>) -> Option<String> {
-    part.why_unknown().map(str::to_owned)
 }

@@ -1,6 +1,5 @@
 //! How the document names objects, and how it says that a part is unknown.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -106,18 +105,12 @@ impl<T: Serialize> Serialize for Part<T> {
     }
 }
 
-impl<'de, V: Deserialize<'de>, K: Deserialize<'de> + Ord> Deserialize<'de>
-    for Part<BTreeMap<K, V>>
-{
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Part<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<K, V>(std::marker::PhantomData<(K, V)>);
+        struct Visitor<T>(std::marker::PhantomData<T>);
 
-        impl<'de, K, V> de::Visitor<'de> for Visitor<K, V>
-        where
-            K: Deserialize<'de> + Ord,
-            V: Deserialize<'de>,
-        {
-            type Value = Part<BTreeMap<K, V>>;
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Part<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a mapping, or the text \"unknown: WHY\"")
@@ -131,8 +124,7 @@ impl<'de, V: Deserialize<'de>, K: Deserialize<'de> + Ord> Deserialize<'de>
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let content = BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Part::Known(content))
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Part::Known)
             }
         }
 

@@ -1,0 +1,246 @@
+//! What is held back, and what it waits for.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use super::Absence;
+use crate::plan::snapshot::{AllocationId, Key, Uid};
+
+/// What a note is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    Cluster,
+    Eip(Key),
+    Pod(Key),
+    Address(AllocationId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("cluster"),
+            Self::Eip(key) => write!(f, "eip {key}"),
+            Self::Pod(key) => write!(f, "pod {key}"),
+            Self::Address(id) => write!(f, "address {id}"),
+        }
+    }
+}
+
+/// Something held back, and for what it waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    pub subject: Subject,
+    pub wait: Wait,
+}
+
+/// What something held back waits for. Completes "eip shop/web: …".
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wait {
+    /// A part of the snapshot could not be read.
+    Unread {
+        part: &'static str,
+        why: String,
+    },
+    /// The pod cannot carry an address now.
+    Pod {
+        pod: Key,
+        absence: Absence,
+    },
+    /// An address may be on its way, bought by a call whose answer was not seen.
+    MaybeAllocated {
+        seconds: u64,
+    },
+    AddressLost {
+        address: AllocationId,
+    },
+    /// The address that its status records exists without our tags.
+    Untagged {
+        address: AllocationId,
+    },
+    QuotaReached {
+        limit: u64,
+    },
+    /// Its namespace holds as many addresses as one may.
+    NamespaceLimit {
+        namespace: String,
+        limit: u64,
+    },
+    NodeUnknown {
+        node: String,
+    },
+    InterfaceNotFound {
+        pod: Key,
+        ip: Ipv4Addr,
+        node: String,
+    },
+    /// An address that is not ours, or not ours to move, is on the pod's IP.
+    TargetOccupied {
+        ip: Ipv4Addr,
+        by: String,
+    },
+    /// Another address of ours is on the pod's IP, and leaves it first.
+    TargetLeaving {
+        ip: Ipv4Addr,
+        by: String,
+    },
+    PausedAfterError {
+        seconds: u64,
+        reason: String,
+        message: String,
+    },
+    NameTaken {
+        eip: Key,
+    },
+    PredecessorLeaves {
+        eip: Key,
+    },
+    /// An address of ours whose Eip does not exist; when it is released, if it is.
+    Orphan {
+        ip: String,
+        eip: Key,
+        uid: Uid,
+        in_seconds: Option<u64>,
+    },
+    /// More orphans are due for release than may go in an hour, so none does.
+    TooManyOrphans {
+        due: u64,
+        most: u64,
+    },
+    /// The definition is being deleted, and nobody has said that the addresses may go with it.
+    DefinitionDeleted,
+    /// The address was moved a moment ago.
+    MovedRecently {
+        seconds: u64,
+    },
+    InvalidPodName {
+        pod: String,
+    },
+}
+
+impl Wait {
+    /// A stable word; also the reason of the condition `Ready`.
+    pub fn code(&self) -> String {
+        let word = match self {
+            Self::Unread { .. } => "Unread",
+            Self::Pod { absence, .. } => absence.code(),
+            Self::MaybeAllocated { .. } => "MaybeAllocated",
+            Self::AddressLost { .. } => "AddressLost",
+            Self::Untagged { .. } => "Untagged",
+            Self::QuotaReached { .. } => "QuotaExceeded",
+            Self::NamespaceLimit { .. } => "NamespaceLimit",
+            Self::NodeUnknown { .. } => "NodeUnknown",
+            Self::InterfaceNotFound { .. } => "WaitingForENI",
+            Self::TargetOccupied { .. } => "TargetOccupied",
+            Self::TargetLeaving { .. } => "TargetLeaving",
+            Self::PausedAfterError { reason, .. } => reason.as_str(),
+            Self::NameTaken { .. } => "NameTaken",
+            Self::PredecessorLeaves { .. } => "PredecessorLeaves",
+            Self::Orphan { .. } => "Orphan",
+            Self::TooManyOrphans { .. } => "TooManyOrphans",
+            Self::DefinitionDeleted => "DefinitionDeleted",
+            Self::MovedRecently { .. } => "MovedRecently",
+            Self::InvalidPodName { .. } => "InvalidPodName",
+        };
+        // EC2's codes have dots, which the reason of a condition may not have.
+        word.chars().filter(char::is_ascii_alphanumeric).collect()
+    }
+
+    /// The text without what changes from look to look, so that a status that repeats it and a
+    /// log that suppresses repetitions stay still.
+    pub fn lasting_text(&self) -> String {
+        match self {
+            Self::MaybeAllocated { .. } => {
+                "an address may be on its way, bought by an earlier process or a call whose \
+                 answer was lost; nothing is bought until it would have shown"
+                    .to_owned()
+            }
+            Self::PausedAfterError { message, .. } => message.clone(),
+            Self::MovedRecently { .. } => {
+                "its address was moved a moment ago and is not moved again at once".to_owned()
+            }
+            Self::Orphan { ip, eip, uid, in_seconds: Some(_) } => {
+                let (ip, eip, uid) = (ip.clone(), eip.clone(), uid.clone());
+                format!(
+                    "{}; it is due for release",
+                    Self::Orphan { ip, eip, uid, in_seconds: None }
+                )
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread { part, why } => write!(f, "{part} could not be read: {why}"),
+            Self::Pod { pod, absence } => write!(f, "pod {pod} {absence}"),
+            Self::MaybeAllocated { seconds } => write!(
+                f,
+                "an address may be on its way; nothing is bought until it would have shown, \
+                 in {seconds} s"
+            ),
+            Self::AddressLost { address } => write!(
+                f,
+                "its address {address} is gone from AWS and is not replaced by another; delete \
+                 the Eip and make it again for a new address"
+            ),
+            Self::Untagged { address } => write!(
+                f,
+                "its address {address} exists and no longer bears this Eip's tags; put them back, \
+                 or delete the Eip and make it again for a new address"
+            ),
+            Self::QuotaReached { limit } => write!(
+                f,
+                "all {limit} Elastic IPs that this account may have in this Region are taken"
+            ),
+            Self::NamespaceLimit { namespace, limit } => {
+                write!(f, "namespace {namespace} has all {limit} addresses that it may have")
+            }
+            Self::NodeUnknown { node } => {
+                write!(f, "node {node} has no provider id that names an EC2 instance")
+            }
+            Self::InterfaceNotFound { pod, ip, node } => {
+                write!(f, "no interface of node {node} holds {ip}, the IP of pod {pod}")
+            }
+            Self::TargetOccupied { ip, by } => {
+                write!(f, "{ip} carries {by}, which is not taken off")
+            }
+            Self::TargetLeaving { ip, by } => write!(f, "{by} leaves {ip} first"),
+            Self::PausedAfterError { seconds, message, .. } => {
+                write!(f, "{message}; tried again in {seconds} s")
+            }
+            Self::NameTaken { eip } => {
+                write!(f, "eip {eip} has its name and names another pod; none is made")
+            }
+            Self::PredecessorLeaves { eip } => {
+                write!(f, "eip {eip}, of the pod before it, is still being deleted")
+            }
+            Self::Orphan { ip, eip, uid, in_seconds } => {
+                write!(
+                    f,
+                    "{ip} belongs to eip {eip} with uid {uid}, which does not exist; it is "
+                )?;
+                match in_seconds {
+                    Some(seconds) => write!(f, "released in {seconds} s"),
+                    None => f.write_str("not released"),
+                }
+            }
+            Self::TooManyOrphans { due, most } => write!(
+                f,
+                "{due} addresses without an Eip are due for release and {most} may go in an hour, \
+                 so none does; raise MAX_RELEASES if they are to go"
+            ),
+            Self::DefinitionDeleted => f.write_str(
+                "the definition eips.materialize.cloud is being deleted; its address is kept until \
+                 a person annotates the definition eip.materialize.cloud/release-all=true",
+            ),
+            Self::MovedRecently { seconds } => {
+                write!(f, "its address was moved a moment ago; it is moved again in {seconds} s")
+            }
+            Self::InvalidPodName { pod } => {
+                write!(f, "spec.podName {pod:?} is not the name of a pod")
+            }
+        }
+    }
+}

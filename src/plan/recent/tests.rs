@@ -1,0 +1,183 @@
+use super::*;
+use crate::plan::snapshot::{Eip, Key, Part};
+
+fn world(addresses: &[(&str, Option<&str>)]) -> Snapshot {
+    let eip = Eip { uid: "e1".into(), pod: "web-0".into(), held: true, ..Eip::default() };
+    let addresses = addresses.iter().map(|(id, association)| {
+        let address = Address {
+            ip: "203.0.113.7".into(),
+            eip: "e1".into(),
+            namespace: "shop".into(),
+            association: association.map(Into::into),
+            ..Address::default()
+        };
+        ((*id).to_owned(), address)
+    });
+    Snapshot {
+        eips: Part::Known([(Key::new("shop", "web"), eip)].into()),
+        addresses: Part::Known(addresses.collect()),
+        ..Snapshot::default()
+    }
+}
+
+fn ids(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.addresses.known().unwrap().keys().map(String::as_str).collect()
+}
+
+fn allocate() -> Action {
+    Action::Allocate { eip: Key::new("shop", "web"), uid: "e1".into(), pod: "web-0".into() }
+}
+
+fn bought() -> Outcome {
+    Outcome::Allocated { address: "eipalloc-1".into(), ip: "203.0.113.7".into() }
+}
+
+#[test]
+fn a_purchase_is_known_until_the_listing_shows_it() {
+    let mut memory = Memory::default();
+    memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
+    let mut stale = world(&[]);
+    memory.overlay(&mut stale, 299_000);
+    assert_eq!(ids(&stale), ["eipalloc-1"]);
+    let mut fresh = world(&[("eipalloc-1", None)]);
+    memory.overlay(&mut fresh, 299_500);
+    // Once it was shown, its absence means that it is gone, though not yet for sure.
+    let mut gone = world(&[]);
+    memory.overlay(&mut gone, 299_600);
+    assert!(ids(&gone).is_empty());
+    assert_eq!(gone.recent.settling["e1"], 300);
+}
+
+#[test]
+fn a_lost_answer_freezes_the_claim_for_the_settle_time_and_the_timeout() {
+    let mut memory = Memory::default();
+    let failure =
+        Failure { code: "Timeout".into(), message: "no answer".into(), meaning: Meaning::Lost };
+    memory.failed(&"e1".into(), &allocate(), &failure, 1_000, 300);
+    let mut snapshot = world(&[]);
+    memory.overlay(&mut snapshot, 2_000);
+    assert_eq!(snapshot.recent.settling["e1"], 324);
+    assert_eq!(snapshot.recent.backoff["e1"].reason, "Timeout");
+}
+
+#[test]
+fn an_ended_association_stays_ended_and_a_persons_change_is_seen() {
+    let mut memory = Memory::default();
+    let end = Action::Disassociate {
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.7".into(),
+        association: "eipassoc-1".into(),
+        private_ip: "10.0.1.1".into(),
+    };
+    memory.done(&"e1".into(), &end, &Outcome::Done, 0, 300);
+    let mut stale = world(&[("eipalloc-1", Some("eipassoc-1"))]);
+    memory.overlay(&mut stale, 1_000);
+    let address = &stale.addresses.known().unwrap()["eipalloc-1"];
+    assert_eq!(address.association, None);
+    let mut other = world(&[("eipalloc-1", Some("eipassoc-9"))]);
+    memory.overlay(&mut other, 2_000);
+    let address = &other.addresses.known().unwrap()["eipalloc-1"];
+    assert_eq!(address.association.as_deref(), Some("eipassoc-9"));
+}
+
+#[test]
+fn pauses_grow_and_end_and_a_success_forgets_them() {
+    let mut memory = Memory::default();
+    let failure = Failure {
+        code: "RequestLimitExceeded".into(),
+        message: "slow down".into(),
+        meaning: Meaning::Retry,
+    };
+    let mut pauses = Vec::new();
+    for _ in 0..10 {
+        memory.failed(&"e1".into(), &allocate(), &failure, 0, 300);
+        let mut snapshot = world(&[]);
+        memory.clone().overlay(&mut snapshot, 0);
+        pauses.push(snapshot.recent.backoff["e1"].seconds);
+    }
+    assert!(pauses[0] >= 2 && pauses[0] <= 3, "{pauses:?}");
+    assert!(pauses[..8].is_sorted(), "{pauses:?}");
+    assert!(pauses[9] >= 300 && pauses[9] <= 360, "{pauses:?}");
+    memory.done(&"e1".into(), &allocate(), &bought(), 0, 300);
+    let mut snapshot = world(&[]);
+    memory.overlay(&mut snapshot, 0);
+    assert!(snapshot.recent.backoff.is_empty());
+}
+
+fn associate() -> Action {
+    Action::Associate {
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.7".into(),
+        interface: "eni-1".into(),
+        private_ip: [10, 0, 1, 1].into(),
+        pod: Key::new("shop", "web-0"),
+        pod_uid: "p1".into(),
+    }
+}
+
+#[test]
+fn the_first_move_is_free_and_the_next_waits_a_minute() {
+    let mut memory = Memory::default();
+    let uid = "e1".to_owned();
+    let bound = Outcome::Associated { association: "eipassoc-1".into() };
+    let dwelling = |memory: &mut Memory, now| {
+        let mut snapshot = world(&[("eipalloc-1", Some("eipassoc-1"))]);
+        memory.overlay(&mut snapshot, now);
+        snapshot.recent.dwelling.get("e1").copied()
+    };
+    memory.done(&uid, &associate(), &bound, 0, 300);
+    assert_eq!(dwelling(&mut memory, 1_000), None);
+    memory.done(&uid, &associate(), &bound, 5_000, 300);
+    assert_eq!(dwelling(&mut memory, 6_000), Some(59));
+    assert_eq!(memory.next_due(6_000), Some(59_000));
+    assert_eq!(dwelling(&mut memory, 65_000), None);
+}
+
+#[test]
+fn an_orphans_time_counts_only_while_it_is_watched() {
+    let mut memory = Memory::default();
+    let look = |memory: &mut Memory, now: u64, change: &dyn Fn(&mut Snapshot)| {
+        let mut snapshot = world(&[("eipalloc-1", None)]);
+        if let (Some(addresses), Some(eips)) =
+            (snapshot.addresses.known_mut(), snapshot.eips.known_mut())
+        {
+            addresses.values_mut().for_each(|one| one.cluster = Some("c1".into()));
+            eips.values_mut().for_each(|eip| eip.uid = "e2".into());
+        }
+        snapshot.cluster.uid = "c1".into();
+        change(&mut snapshot);
+        memory.overlay(&mut snapshot, now);
+        snapshot.recent.unclaimed.get("eipalloc-1").copied()
+    };
+    let as_it_is = |_: &mut Snapshot| {};
+    assert_eq!(look(&mut memory, 0, &as_it_is), Some(0));
+    assert_eq!(look(&mut memory, 30_000, &as_it_is), Some(30));
+    // An hour without a look is not an hour of observation.
+    assert_eq!(look(&mut memory, 3_630_000, &as_it_is), Some(150));
+    let unread = |snapshot: &mut Snapshot| snapshot.eips = Part::Unknown("no answer".into());
+    assert_eq!(look(&mut memory, 3_660_000, &unread), None);
+    assert_eq!(look(&mut memory, 3_690_000, &as_it_is), Some(0));
+    let claimed = |snapshot: &mut Snapshot| {
+        if let Some(eips) = snapshot.eips.known_mut() {
+            eips.values_mut().for_each(|eip| eip.uid = "e1".into());
+        }
+    };
+    assert_eq!(look(&mut memory, 3_720_000, &claimed), None);
+}
+
+#[test]
+fn released_orphans_count_for_an_hour() {
+    let mut memory = Memory::default();
+    let release = Action::Release {
+        address: "eipalloc-9".into(),
+        ip: "203.0.113.9".into(),
+        eip_uid: "e9".into(),
+        absent: Some(Key::new("shop", "old")),
+    };
+    memory.done(&"e9".into(), &release, &Outcome::Done, 0, 300);
+    for (now, expected) in [(1_000, 1), (3_599_000, 1), (3_600_000, 0)] {
+        let mut snapshot = world(&[]);
+        memory.overlay(&mut snapshot, now);
+        assert_eq!(snapshot.recent.orphans_released, expected, "{now}");
+    }
+}

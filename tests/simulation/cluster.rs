@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use eip_operator::plan::action::Action;
 use eip_operator::plan::forecast::Outcome;
-use eip_operator::plan::snapshot::{Eip, Key, Node, Phase, Pod, Uid};
+use eip_operator::plan::snapshot::{Definition, Eip, Key, Node, Phase, Pod, Uid};
 
 use super::chance::Chance;
 
@@ -42,6 +42,9 @@ pub struct Cluster {
     /// By uid, since when it is being deleted or has lost our finalizer by a stranger's hand.
     pub unfit_since: BTreeMap<Uid, u64>,
     pub hosts: BTreeMap<String, Host>,
+    pub definition: Definition,
+    /// By uid, when an Eip ceased to exist.
+    pub gone_since: BTreeMap<Uid, u64>,
     /// How long a freed IP is not given away.
     pub cool_down: u64,
     made: u64,
@@ -89,7 +92,7 @@ impl Cluster {
     }
 
     pub fn make_eip(&mut self, key: &Key, pod: &str, now: u64) {
-        if self.eips.contains_key(key) {
+        if self.eips.contains_key(key) || self.definition.deleting {
             return;
         }
         let eip = Eip {
@@ -104,9 +107,10 @@ impl Cluster {
     }
 
     /// The same Eip under another uid.
-    pub fn restore(&mut self, key: &Key, held: bool) {
+    pub fn restore(&mut self, key: &Key, held: bool, now: u64) {
         let (uid, version) = (self.uid("e"), self.version());
         if let Some(eip) = self.eips.get_mut(key) {
+            self.gone_since.insert(eip.uid.clone(), now);
             (eip.uid, eip.version, eip.held) = (uid, version, held);
             eip.deleting = false;
         }
@@ -120,8 +124,25 @@ impl Cluster {
             let version = self.version();
             self.eips.get_mut(key).expect("it is there").version = version;
         } else {
+            self.gone_since.insert(eip.uid.clone(), now);
             self.eips.remove(key);
         }
+    }
+
+    /// All Eips are deleted with their definition.
+    pub fn delete_definition(&mut self, now: u64) {
+        self.definition.deleting = true;
+        for key in self.eips.keys().cloned().collect::<Vec<_>>() {
+            self.delete_eip(&key, now);
+        }
+    }
+
+    /// What is being deleted goes once our finalizer is off.
+    pub fn end_of_eips(&mut self, now: u64) {
+        let ends = |eip: &&Eip| eip.deleting && !eip.held;
+        let ended: Vec<Uid> = self.eips.values().filter(ends).map(|eip| eip.uid.clone()).collect();
+        self.eips.retain(|_, eip| eip.held || !eip.deleting);
+        self.gone_since.extend(ended.into_iter().map(|uid| (uid, now)));
     }
 
     /// The Eip with this uid.
@@ -288,6 +309,9 @@ impl Cluster {
     pub fn perform(&mut self, action: &Action, now: u64) -> Answer {
         match action {
             Action::Create { eip, pod_uid } => {
+                if self.definition.deleting {
+                    return Err("MethodNotAllowed");
+                }
                 if self.eips.contains_key(eip) {
                     return Err("AlreadyExists");
                 }
@@ -322,7 +346,7 @@ impl Cluster {
                     found.held = false;
                     Ok(())
                 })?;
-                self.eips.retain(|_, eip| eip.held || !eip.deleting);
+                self.end_of_eips(now);
                 Ok(outcome)
             }
             Action::Record { eip, uid, status } => self.edit(eip, uid, |found| {

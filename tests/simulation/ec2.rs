@@ -102,6 +102,10 @@ impl Elastic {
     pub fn association(&self) -> Option<&Association> {
         self.association.truth().as_ref()
     }
+    /// When its tags last changed.
+    pub fn tagged_at(&self) -> u64 {
+        self.tags.0.last().map_or(0, |(at, _, _)| *at)
+    }
     /// When its association last changed.
     pub fn changed_at(&self) -> u64 {
         self.association.0.last().map_or(0, |(at, _, _)| *at)
@@ -288,6 +292,25 @@ impl Account {
         for (id, elastic) in &self.elastics {
             if let Some(address) = self.view(elastic, cluster_name, now, chance) {
                 found.insert(id.clone(), address);
+            }
+        }
+        found
+    }
+
+    /// Those of these addresses that exist, whatever their tags.
+    pub fn describe_by_id(
+        &self,
+        ids: &BTreeSet<AllocationId>,
+        cluster_name: &str,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Vec<(AllocationId, String, Option<Address>)> {
+        let mut found = Vec::new();
+        for id in ids {
+            let Some(elastic) = self.elastics.get(id) else { continue };
+            if elastic.exists.seen(now, self.lag, chance).copied().unwrap_or(false) {
+                let view = self.view(elastic, cluster_name, now, chance);
+                found.push((id.clone(), elastic.ip.clone(), view));
             }
         }
         found

@@ -6,32 +6,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use eip_operator::plan::action::Action;
+use eip_operator::plan::action::{Action, Reason};
 use eip_operator::plan::claims::eligible;
 use eip_operator::plan::forecast::Outcome;
-use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Uid};
+use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Snapshot, Uid};
 
 use super::cluster::Cluster;
-use super::ec2::{Account, Elastic, Lag};
+use super::ec2::{Account, Elastic, Lag, Tags};
 use super::scenario::{Kind, SECOND, Scenario, User};
-use super::world::{INTERVAL, UID, World};
+use super::world::{INTERVAL, NAME, UID, World};
 
 /// `EC2_SETTLE`.
 pub const SETTLE: u64 = 300 * SECOND;
 /// How old a confirming read may be when its call is sent.
 const CONFIRMED: u64 = 2 * SECOND;
+/// Between two moves of one address.
+const DWELL: u64 = 60 * SECOND;
 /// The CNI keeps an IP for thirty seconds; five are for what lies between.
 const BOUND_BY: u64 = 25 * SECOND;
 
 type Check = Result<(), String>;
 
 /// When a call takes effect, was sent, was confirmed, and when its cycle looked.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
+#[derive(Clone, Debug)]
+pub struct Moment<'a> {
     pub now: u64,
     pub sent: u64,
     pub confirmed_at: u64,
     pub observed_at: u64,
+    /// When the process began; none if it has ended meanwhile, and so have those below.
+    pub began: Option<u64>,
+    pub reason: Option<Reason>,
+    /// What it acts on.
+    pub snapshot: Option<&'a Snapshot>,
 }
 
 /// What has been done so far, as far as a later check needs it.
@@ -49,7 +56,16 @@ pub struct Ledger {
     pub robbed: BTreeSet<Uid>,
     /// By address: the pod that holds its IP and should not, and since when.
     exposed: BTreeMap<AllocationId, (Uid, u64)>,
+    /// By process and Eip: when it was told of an association.
+    moves: BTreeMap<(Life, Uid), Vec<u64>>,
+    /// Releases that a process was told of, and of which of them no Eip was left.
+    released: BTreeMap<Life, Vec<(AllocationId, u64, bool)>>,
+    /// Since when the definition is being deleted.
+    ends_since: Option<u64>,
 }
+
+/// A process: its place, and when it began.
+type Life = (usize, u64);
 
 impl Ledger {
     /// A person has released an address of this Eip.
@@ -58,32 +74,92 @@ impl Ledger {
         self.robbed.insert(eip.clone());
     }
 
+    /// The definition of Eips is being deleted.
+    pub fn definition_deleted(&mut self, now: u64) {
+        self.ends_since.get_or_insert(now);
+    }
+
+    /// A process is told that a call of its was carried out.
+    pub fn heard(&mut self, life: Life, claim: Option<Uid>, action: &Action, now: u64) -> Check {
+        match (action, claim) {
+            (Action::Associate { .. }, Some(uid)) => {
+                let moves = self.moves.entry((life, uid)).or_default();
+                // The first brings the address, the second moves it, and others wait.
+                let soon = moves.len() > 1 && moves.last().is_some_and(|at| at + DWELL > now);
+                moves.push(now);
+                need(!soon, || format!("S13: an address is moved again too soon: {moves:?}"))
+            }
+            (Action::Release { address, absent, .. }, _) => {
+                let released = self.released.entry(life).or_default();
+                let again = released.iter().any(|(one, _, _)| one == address);
+                released.push((address.clone(), now, absent.is_some()));
+                need(!again, || format!("S13: {address} is released twice"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// S14: what has no Eip goes on request only, after its time, and not too many.
+    fn orphan(
+        &self,
+        address: &AllocationId,
+        uid: &Uid,
+        cluster: &Cluster,
+        at: &Moment<'_>,
+    ) -> Check {
+        let Some((began, snapshot)) = at.began.zip(at.snapshot) else { return Ok(()) };
+        let settings = &snapshot.settings;
+        let grace = settings.orphan_grace * SECOND;
+        need(settings.release_orphans, || format!("S14: {address} goes, and nobody asked"))?;
+        need(at.sent >= began + grace, || format!("S14: {address} goes soon after the start"))?;
+        let gone = cluster.gone_since.get(uid).copied().unwrap_or(0);
+        need(cluster.eip(uid).is_none() && gone + grace <= at.sent, || {
+            format!("S14: {address} goes, and its Eip was there until {gone}")
+        })?;
+        let most = settings.max_releases.unwrap_or(u64::MAX);
+        let of_process = |(life, _): &(&Life, &Vec<_>)| life.1 == began;
+        let recent = |at_: u64| at_ + 3_600 * SECOND > at.sent;
+        let times = self.released.iter().filter(of_process).flat_map(|(_, all)| all);
+        let times = times.filter(|(_, at_, orphan)| *orphan && recent(*at_)).count() as u64;
+        need(times < most, || format!("S14: {address} is one too many in an hour"))
+    }
+
     /// A call is about to take effect.
     pub fn before(
         &mut self,
         action: &Action,
         account: &Account,
         cluster: &Cluster,
-        at: Moment,
+        at: &Moment<'_>,
         scenario: &Scenario,
     ) -> Check {
+        read_completely(action, at)?;
+        let since = at.observed_at.saturating_sub(lag(scenario));
         match action {
             Action::Allocate { eip, uid, .. } => {
                 self.allocate(eip, uid, account, cluster, at, scenario)
             }
-            Action::Release { address, eip_uid, .. } => {
+            Action::Release { address, eip_uid, absent, .. } => {
+                let ends = self.ends_since.filter(|_| !cluster.definition.release_all);
+                need(ends.is_none_or(|since| since > at.observed_at), || {
+                    format!("S14: {address} goes while the definition is being deleted")
+                })?;
+                if absent.is_some() {
+                    self.orphan(address, eip_uid, cluster, at)?;
+                }
                 // Two leaders may each keep what the other takes for a surplus (seed 27019).
-                let seen = at.now.saturating_sub(lag(scenario));
                 let doubled = self.bought.get(eip_uid).is_some_and(|times| times.len() > 1);
                 if scenario.second && doubled {
                     return Ok(());
                 }
-                release(address, account, cluster, seen)
+                release(address, account, cluster, since)
             }
             Action::Associate { address, private_ip, pod, pod_uid, .. } => {
-                let found = owned(account, cluster, address, "associated")?;
+                let found = owned(account, cluster, address, "associated", since)?;
                 let (of, to) = (&found.tags().namespace, &pod.namespace);
-                need(of == to, || format!("S7: {address} of {of} goes to pod {pod}"))?;
+                need(of == to || *found.tags() == Tags::default(), || {
+                    format!("S7: {address} of {of} goes to pod {pod}")
+                })?;
                 let timely = scenario.cool_down >= 30 * SECOND
                     && at.now - at.confirmed_at <= BOUND_BY
                     && at.sent - at.confirmed_at <= CONFIRMED;
@@ -99,19 +175,18 @@ impl Ledger {
                 })
             }
             Action::Tag { address, eip, uid, from, .. } => {
-                let found = owned(account, cluster, address, "tagged")?;
+                let found = owned(account, cluster, address, "tagged", since)?;
                 let (tags, lives) = (found.tags(), cluster.eip(from).is_some());
                 let same = (&tags.namespace, &tags.name) == (&eip.namespace, &eip.name);
-                need(uid == from || !lives && same, || {
+                need(uid == from || !lives && (same || *tags == Tags::default()), || {
                     format!("S1: {address} is taken from {from} for {uid}")
                 })
             }
             Action::Disassociate { address, .. } => {
-                let there = account.elastics.get(address).is_some_and(Elastic::exists);
-                if there {
-                    owned(account, cluster, address, "disassociated")?;
-                }
-                Ok(())
+                let there = account.elastics.get(address).filter(|one| one.exists());
+                let Some(there) = there else { return Ok(()) };
+                owned(account, cluster, address, "disassociated", since)?;
+                announced_no_more(address, there, cluster, at, scenario)
             }
             Action::LetGo { eip, uid } => {
                 // What another leader bought and EC2 does not show yet cannot be known (seed 16218).
@@ -131,7 +206,7 @@ impl Ledger {
         uid: &Uid,
         account: &Account,
         cluster: &Cluster,
-        at: Moment,
+        at: &Moment<'_>,
         scenario: &Scenario,
     ) -> Check {
         // Lost intent within the two seconds before the call was sent is nobody's fault.
@@ -140,6 +215,13 @@ impl Ledger {
         let since = cluster.unfit_since.get(uid).copied();
         let excused = since.is_some_and(|since| since + CONFIRMED >= at.sent);
         need(fit || excused, || format!("S4: eip {key} is no longer to own an address"))?;
+        // S18: what the status records is there, though perhaps without our tags.
+        let recorded = found.and_then(|eip| eip.status.allocation.as_ref());
+        let there = recorded.and_then(|id| account.elastics.get(id)).filter(|one| one.exists());
+        let seen = at.observed_at.saturating_sub(60 * SECOND + lag(scenario));
+        need(scenario.second || there.is_none_or(|one| one.born > seen), || {
+            format!("S18: eip {key} buys although {recorded:?} is there")
+        })?;
         let old = account.of(uid).find(|(_, one)| one.born + SETTLE < at.sent);
         need(old.is_none(), || {
             format!("S3: eip {key} buys again, and has had {old:?} for longer than the settle time")
@@ -251,35 +333,93 @@ pub fn lag(scenario: &Scenario) -> u64 {
     }
 }
 
+/// `since`: what has changed before then is shown to everybody.
 fn owned<'a>(
     account: &'a Account,
     cluster: &Cluster,
     id: &AllocationId,
     verb: &str,
+    since: u64,
 ) -> Result<&'a Elastic, String> {
     let found = account.elastics.get(id).ok_or_else(|| format!("S1: {id} was never there"))?;
-    let tags = found.tags();
-    let ours = match &tags.cluster_uid {
-        Some(uid) => uid == UID,
-        None => cluster.eip(&tags.eip).is_some(),
-    };
+    // Until the settle time is over what we bought is believed to be there although the listing does
+    // not show it, for that is how a lag looks (seed 304).
+    let unsettled = found.born + SETTLE > since || found.tagged_at() > since;
+    let ours = is_ours(found.tags(), cluster) || unsettled;
     need(ours, || format!("S1: {id} is {verb} and is not ours"))?;
     Ok(found)
 }
 
-/// `seen`: what has changed before then is shown to everybody.
-fn release(id: &AllocationId, account: &Account, cluster: &Cluster, seen: u64) -> Check {
+fn is_ours(tags: &Tags, cluster: &Cluster) -> bool {
+    let of_cluster = match &tags.cluster_uid {
+        Some(uid) => uid == UID,
+        None => cluster.eip(&tags.eip).is_some(),
+    };
+    of_cluster && tags.cluster_name == NAME && !tags.eip.is_empty()
+}
+
+fn release(id: &AllocationId, account: &Account, cluster: &Cluster, since: u64) -> Check {
     if !account.elastics.get(id).is_some_and(Elastic::exists) {
         return Ok(());
     }
-    let found = owned(account, cluster, id, "released")?;
+    let found = owned(account, cluster, id, "released", since)?;
     let uid = &found.tags().eip;
     let lives = cluster.eip(uid).is_some_and(|(_, eip)| !eip.deleting);
     let others = account.of(uid).any(|(other, _)| other != id);
     // EC2 may show a surplus address as idle that is not (seed 2242).
-    let idle = found.association().is_none() || found.changed_at() > seen;
+    let idle = found.association().is_none() || found.changed_at() > since;
     need(!lives || others && idle, || {
         format!("S2: {id} is released and is the address of a living Eip")
+    })
+}
+
+/// S10: every part that a step depends on was read.
+fn read_completely(action: &Action, at: &Moment<'_>) -> Check {
+    let Some(snapshot) = at.snapshot else { return Ok(()) };
+    let for_the_pod = !matches!(at.reason, Some(Reason::EipDeleted | Reason::Unclaimed { .. }));
+    let needed: &[&str] = match action {
+        Action::Release { .. } => &["addresses", "eips", "definition"],
+        Action::LetGo { .. } => &["addresses", "eips"],
+        Action::Allocate { .. } => &["addresses", "eips"],
+        Action::Disassociate { .. } if !for_the_pod => &["addresses", "eips"],
+        Action::Disassociate { .. } | Action::Delete { .. } => &["addresses", "eips", "pods"],
+        Action::Associate { .. } => &["addresses", "eips", "pods", "nodes", "interfaces"],
+        _ => &[],
+    };
+    // A deletion does not depend on addresses: what it leads to does.
+    let needed = if matches!(action, Action::Delete { .. }) { &needed[1..] } else { needed };
+    let unread = snapshot.unread();
+    let missing = needed.iter().find(|part| unread.contains_key(**part));
+    need(missing.is_none(), || format!("S10: {missing:?} was not read"))
+}
+
+/// S19: where nobody is exposed the annotations go before the association.
+fn announced_no_more(
+    id: &AllocationId,
+    address: &Elastic,
+    cluster: &Cluster,
+    at: &Moment<'_>,
+    scenario: &Scenario,
+) -> Check {
+    let forged = scenario
+        .deeds
+        .iter()
+        .any(|(_, user)| matches!(user, User::ForgeAnnotations { .. } | User::SetManaged { .. }));
+    let lost = scenario
+        .faults
+        .iter()
+        .any(|fault| matches!(fault.kind, Kind::WritesLost | Kind::StaleLists { .. }));
+    let voluntary = matches!(at.reason, Some(Reason::EipDeleted));
+    if forged || lost || scenario.second || !voluntary {
+        return Ok(());
+    }
+    let Some(association) = address.association() else { return Ok(()) };
+    let announcing = cluster.pods.iter().find(|(_, live)| {
+        live.seen.allocation.as_ref() == Some(id)
+            && target(&live.seen) == Some(association.private_ip)
+    });
+    need(announcing.is_none(), || {
+        format!("S19: {id} leaves while pod {:?} announces it", announcing.map(|(key, _)| key))
     })
 }
 
@@ -287,15 +427,17 @@ fn annotate(
     action: &Action,
     account: &Account,
     cluster: &Cluster,
-    at: Moment,
+    at: &Moment<'_>,
     scenario: &Scenario,
 ) -> Check {
     let Action::Annotate { pod, uid, address, ip } = action else { return Ok(()) };
+    let since = at.observed_at.saturating_sub(lag(scenario));
     let Some(live) = cluster.pods.get(pod).filter(|live| live.seen.uid == *uid) else {
         return Ok(()); // refused by the precondition
     };
-    let found = owned(account, cluster, address, "announced")?;
-    need(found.tags().namespace == pod.namespace, || {
+    let found = owned(account, cluster, address, "announced", since)?;
+    let tagged = *found.tags() != Tags::default();
+    need(found.tags().namespace == pod.namespace || !tagged, || {
         format!("S7: {address} is announced by pod {pod} of another namespace")
     })?;
     // What has changed is seen when EC2 shows it, and then by the next cycle. What a stranger has
@@ -315,7 +457,7 @@ fn annotate(
     })
 }
 
-fn delete(eip: &Key, uid: &Uid, pod_uid: &Uid, cluster: &Cluster, at: Moment) -> Check {
+fn delete(eip: &Key, uid: &Uid, pod_uid: &Uid, cluster: &Cluster, at: &Moment<'_>) -> Check {
     let Some((_, found)) = cluster.eip(uid) else { return Ok(()) };
     need(found.autocreated_for.as_ref() == Some(pod_uid), || {
         format!("S20: eip {eip} was not made by the operator for pod {pod_uid}")
@@ -334,12 +476,16 @@ pub fn liveness(world: &World) -> Vec<String> {
     let (account, cluster) = (&world.account, &world.cluster);
     let mut found = Vec::new();
     for (key, eip) in &cluster.eips {
+        if eip.deleting && cluster.definition.deleting && !cluster.definition.release_all {
+            continue; // held until a person says that the addresses may go
+        }
         if eip.deleting {
             found.push(format!("L2: eip {key} is still being deleted"));
             continue;
         }
         found.extend(settled(world, key, eip).err());
     }
+    found.extend(orphans_left(world));
     for (key, live) in &cluster.pods {
         let pod = &live.seen;
         if let Some(id) = pod.allocation.as_ref().filter(|_| pod.managed) {
@@ -352,11 +498,33 @@ pub fn liveness(world: &World) -> Vec<String> {
         let named = cluster.eips.iter().any(|(eip_key, eip)| {
             eip_key == key || eip_key.namespace == key.namespace && eip.pod == key.name
         });
-        if asks && !named {
+        if asks && !named && !cluster.definition.deleting {
             found.push(format!("L1: pod {key} asks for an Eip and has none"));
         }
     }
     found
+}
+
+/// L3: with RELEASE_ORPHANS what has no Eip is gone, unless that would be too many.
+fn orphans_left(world: &World) -> Option<String> {
+    let (account, cluster, settings) = (&world.account, &world.cluster, &world.scenario.settings);
+    let held = cluster.definition.deleting && !cluster.definition.release_all;
+    if !settings.release_orphans
+        || cluster.eips.is_empty()
+        || held
+        || settings.max_releases != Some(50)
+    {
+        return None;
+    }
+    let left = account.living().find(|(_, one)| {
+        let tags = one.tags();
+        tags.cluster_uid.is_some()
+            && tags.allocated_at.is_some()
+            && is_ours(tags, cluster)
+            && cluster.eip(&tags.eip).is_none()
+            && !cluster.eips.contains_key(&Key::new(tags.namespace.clone(), tags.name.clone()))
+    });
+    left.map(|(id, one)| format!("L3: {id} of {:?} has no Eip and is still there", one.tags()))
 }
 
 fn on(elastic: &Elastic) -> Option<Ipv4Addr> {
@@ -386,6 +554,15 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
             live.is_some_and(|pod| pod.host_network || pod.ip.is_some_and(|ip| ip.is_ipv6()));
         let idle = eip.autocreated_for.is_some() && live.is_none_or(|pod| target(pod).is_none());
         let forged = matches!(&*eip.status.reason, "AddressLost" | "Untagged");
+        let namespace_full = world.scenario.settings.namespace_limit.is_some_and(|limit| {
+            let of_namespace = account.living().filter(|(_, one)| {
+                one.tags().namespace == key.namespace && is_ours(one.tags(), cluster)
+            });
+            let uids: BTreeSet<&Uid> = of_namespace.map(|(_, one)| &one.tags().eip).collect();
+            uids.len() as u64 >= limit
+        });
+        let untagged = world.ledger.robbed.contains(&eip.uid) && eip.status.reason == "Untagged";
+        let full = full || namespace_full || untagged;
         let excused = full || lost || never || idle || contested || forged;
         return need(excused, || format!("L1: eip {key} has no address: {}", eip.status.reason));
     };

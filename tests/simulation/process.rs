@@ -18,9 +18,22 @@ pub enum Read {
     Eips,
     Pods,
     Recorded,
+    Definition,
+    ById,
     Nodes,
     Interfaces,
 }
+
+const READS: [Read; 8] = [
+    Read::Addresses,
+    Read::Eips,
+    Read::Pods,
+    Read::Recorded,
+    Read::Definition,
+    Read::ById,
+    Read::Nodes,
+    Read::Interfaces,
+];
 
 /// A step on its way.
 #[derive(Debug)]
@@ -133,17 +146,7 @@ impl Process {
         if read == Read::Interfaces {
             self.memory.overlay_interfaces(snapshot);
         }
-        let next = match read {
-            Read::Addresses => Some(Read::Eips),
-            Read::Eips => Some(Read::Pods),
-            Read::Pods => Some(Read::Recorded),
-            Read::Recorded if look::needs_nodes(snapshot) => Some(Read::Nodes),
-            Read::Recorded | Read::Nodes if !look::lookups(snapshot).is_empty() => {
-                Some(Read::Interfaces)
-            }
-            Read::Recorded | Read::Nodes | Read::Interfaces => None,
-        };
-        if let Some(next) = next {
+        if let Some(next) = next_read(read, snapshot) {
             return vec![Want::Read(next)];
         }
         let snapshot = std::mem::take(snapshot.as_mut());
@@ -255,6 +258,18 @@ impl Process {
         };
         vec![Want::Rest(look_again(&acting.snapshot, &self.memory, left, now - self.started))]
     }
+}
+
+/// The read after this one, as `live::observe` has it.
+fn next_read(last: Read, snapshot: &Snapshot) -> Option<Read> {
+    let is_needed = |read: &Read| match read {
+        Read::Definition => look::needs_definition(snapshot),
+        Read::ById => !look::recorded_addresses(snapshot).is_empty(),
+        Read::Nodes => look::needs_nodes(snapshot),
+        Read::Interfaces => !look::lookups(snapshot).is_empty(),
+        _ => true,
+    };
+    READS.into_iter().filter(|read| *read > last).find(is_needed)
 }
 
 fn performed(flight: Flight, end: End) -> Performed {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use eip_operator::plan::snapshot::Key;
+use eip_operator::plan::snapshot::{Key, Settings};
 
 use super::chance::Chance;
 use super::ec2::Lag;
@@ -23,6 +23,8 @@ pub struct Scenario {
     pub slots: u8,
     /// Two operators that both believe they lead.
     pub second: bool,
+    /// What the person who runs the operator has decided.
+    pub settings: Settings,
     pub deeds: Vec<(u64, User)>,
     pub faults: Vec<Fault>,
 }
@@ -101,6 +103,13 @@ pub enum User {
     Release {
         nth: u64,
     },
+    /// Takes our tags off.
+    Untag {
+        nth: u64,
+    },
+    DeleteDefinition,
+    /// Annotates the definition: the addresses may go with it.
+    ReleaseAll,
     Crash {
         process: usize,
     },
@@ -141,7 +150,8 @@ pub enum Kind {
     Silence,
 }
 
-pub const PARTS: [&str; 5] = ["addresses", "eips", "pods", "nodes", "interfaces"];
+pub const PARTS: [&str; 7] =
+    ["addresses", "eips", "pods", "nodes", "interfaces", "definition", "recorded addresses"];
 const VERBS: [&str; 5] = ["allocate", "associate", "disassociate", "release", "tag"];
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
 const PODS: [&str; 3] = ["web-0", "web-1", "job"];
@@ -223,9 +233,10 @@ impl Scenario {
             deeds.push((at, User::MakeEip { key: eip, pod: key.name }));
         }
         deeds.sort_by_key(|(at, _)| *at);
+        let settings = settings(&mut deeds, &mut Chance::new(seed ^ 0xdec1de));
         let count = if chance.happens(30) { 0 } else { chance.between(1, 5) };
         let faults = (0..count).map(|_| fault(chance)).collect();
-        Self { seed, lag, cool_down, limit, slots, second, deeds, faults }
+        Self { seed, lag, cool_down, limit, slots, second, settings, deeds, faults }
     }
 }
 
@@ -242,6 +253,9 @@ impl Scenario {
                     | User::Pause { .. }
                     | User::Disassociate { .. }
                     | User::Release { .. }
+                    | User::Untag { .. }
+                    | User::DeleteDefinition
+                    | User::ReleaseAll
                     | User::StripFinalizer { .. }
                     | User::Age { .. }
                     | User::ForgeStatus { .. }
@@ -257,9 +271,40 @@ impl Scenario {
         }
         scenario.faults.clear();
         (scenario.lag, scenario.second) = (Lag::None, false);
+        scenario.settings = Settings::default();
         (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
         scenario
     }
+}
+
+/// What the person who runs the operator decides, and what people do about it. From a chance of its
+/// own, so that the deeds of a seed stay what they were.
+fn settings(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) -> Settings {
+    let mut settings = Settings::default();
+    if chance.happens(50) {
+        return settings;
+    }
+    if chance.happens(50) {
+        settings.release_orphans = true;
+        settings.orphan_grace = chance.pick(&[60, 120]);
+        settings.max_releases = chance.pick(&[None, Some(1), Some(50), Some(50)]);
+        deeds.push((chance.between(0, TROUBLED), User::StripFinalizer { key: eip_key(chance) }));
+        deeds.push((chance.between(0, TROUBLED), User::DeleteEip { key: eip_key(chance) }));
+    }
+    if chance.happens(30) {
+        settings.namespace_limit = Some(chance.between(1, 2));
+    }
+    if chance.happens(30) {
+        deeds.push((chance.between(0, TROUBLED), User::Untag { nth: chance.between(0, 9) }));
+    }
+    if chance.happens(10) {
+        let at = chance.between(0, TROUBLED);
+        deeds.push((at, User::DeleteDefinition));
+        if chance.happens(50) {
+            deeds.push((chance.between(at, TROUBLED), User::ReleaseAll));
+        }
+    }
+    settings
 }
 
 fn pod_key(chance: &mut Chance) -> Key {
@@ -328,6 +373,7 @@ fn fault(chance: &mut Chance) -> Fault {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}", self.settings)?;
         writeln!(
             f,
             "seed {}: lag {:?}, cool-down {} ms, limit {}, {} IPs a node, {}",

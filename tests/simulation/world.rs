@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use eip_operator::plan::execution::{Answer, Call};
 use eip_operator::plan::look;
-use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Settings, Snapshot};
+use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Snapshot};
 
 use super::chance::Chance;
 use super::cluster::{Cluster, Deed, Host, Later, Slot};
@@ -258,11 +258,12 @@ impl World {
             Event::Restart { process } => {
                 self.say(|| format!("operator {process} starts"));
                 let cluster = snapshot::Cluster { name: NAME.to_owned(), uid: UID.to_owned() };
+                let settings = self.scenario.settings.clone();
                 let seat = &mut self.seats[process];
                 let first = seat.epoch == 0;
                 seat.epoch += 1;
                 seat.rung = false;
-                seat.process = Some(Process::start(self.now, cluster, Settings::default()));
+                seat.process = Some(Process::start(self.now, cluster, settings));
                 if first {
                     self.push(self.now, Event::Tick { process });
                 }
@@ -393,6 +394,8 @@ impl World {
             Read::Pods => "pods",
             Read::Nodes => "nodes",
             Read::Interfaces => "interfaces",
+            Read::Definition => "definition",
+            Read::ById => "recorded addresses",
             Read::Recorded => "",
         };
         let failed = self.hits(|kind| matches!(kind, Kind::Unread { part: one } if *one == part));
@@ -415,6 +418,13 @@ impl World {
                         |key: Key| Some((key.clone(), cluster.pods.get(&key)?.seen.clone()));
                     pods.extend(recorded.into_iter().filter_map(found));
                 }
+            }
+            Read::Definition if failed => snapshot.definition = Part::Unknown(unknown()),
+            Read::Definition => snapshot.definition = Part::Known(cluster.definition.clone()),
+            Read::ById if failed => snapshot.untagged = Part::Unknown(unknown()),
+            Read::ById => {
+                let ids = look::recorded_addresses(snapshot);
+                look::see_recorded(snapshot, account.describe_by_id(&ids, NAME, now, chance));
             }
             Read::Nodes if failed => snapshot.nodes = Part::Unknown(unknown()),
             Read::Nodes => snapshot.nodes = Part::Known(cluster.list_nodes()),

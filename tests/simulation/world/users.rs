@@ -66,12 +66,12 @@ impl World {
                     let uid = eip.uid.clone();
                     self.cluster.unfit_since.insert(uid.clone(), now);
                     self.ledger.stripped.insert(uid);
-                    self.cluster.eips.retain(|_, eip| eip.held || !eip.deleting);
+                    self.cluster.end_of_eips(now);
                 }
                 Vec::new()
             }
             User::Restore { key, held } => {
-                self.cluster.restore(&key, held);
+                self.cluster.restore(&key, held, now);
                 Vec::new()
             }
             User::Age { nth } => {
@@ -113,6 +113,23 @@ impl World {
                     let _ = self.account.release(&id, now, &mut self.chance);
                     self.ledger.taken(&self.account.elastics[&id].tags().eip);
                 }
+                Vec::new()
+            }
+            User::Untag { nth } => {
+                if let Some(id) = self.nth(nth) {
+                    self.ledger.taken(&self.account.elastics[&id].tags().eip);
+                    let off = |tags: &mut Tags| *tags = Tags::default();
+                    let _ = self.account.tag(&id, off, now, &mut self.chance);
+                }
+                Vec::new()
+            }
+            User::DeleteDefinition => {
+                self.cluster.delete_definition(now);
+                self.ledger.definition_deleted(now);
+                Vec::new()
+            }
+            User::ReleaseAll => {
+                self.cluster.definition.release_all = true;
                 Vec::new()
             }
             User::Pause { process, millis } => {

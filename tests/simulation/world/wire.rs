@@ -4,10 +4,12 @@ use eip_operator::plan::action::Action;
 use eip_operator::plan::execution::{Answer, Call};
 use eip_operator::plan::forecast::Outcome;
 use eip_operator::plan::meaning::{Failure, Meaning, ec2_meaning, kubernetes_meaning};
+use eip_operator::plan::snapshot::Uid;
 
 use super::super::ec2::{Elastic, Tags};
 
 use super::super::invariants::Moment;
+use super::super::process::Process;
 use super::super::scenario::{Kind, SECOND, User};
 use super::{Event, NAME, UID, World};
 
@@ -102,19 +104,26 @@ impl World {
                 let running = self.seats[process].process.as_ref();
                 let lives = self.seats[process].epoch == epoch;
                 let running = running.filter(|_| lives);
-                let confirmed_at =
-                    running.and_then(|one| Some(one.flight(flight)?.confirmed_at)).unwrap_or(sent);
-                let observed_at = running.map_or(sent, |one| one.observed_at);
+                let its = running.and_then(|one| one.flight(flight));
+                let moment = Moment {
+                    now: self.now,
+                    sent,
+                    confirmed_at: its.map_or(sent, |its| its.confirmed_at),
+                    observed_at: running.map_or(sent, |one| one.observed_at),
+                    began: running.map(|one| one.started),
+                    reason: its.map(|its| its.step.reason.clone()),
+                    snapshot: running.and_then(Process::snapshot),
+                };
+                let told = |what| format!("{what}, by operator {process}: {action:?}");
                 self.ledger
-                    .before(
-                        action,
-                        &self.account,
-                        &self.cluster,
-                        Moment { now: self.now, sent, confirmed_at, observed_at },
-                        &self.scenario,
-                    )
-                    .map_err(|what| format!("{what}, by operator {process}: {action:?}"))?;
+                    .before(action, &self.account, &self.cluster, &moment, &self.scenario)
+                    .map_err(told)?;
+                let began = moment.began.filter(|_| heard);
                 let answer = self.change(action)?;
+                if let (Some(began), Answer::Done(_)) = (began, &answer) {
+                    let claim = self.claim_of(process, flight);
+                    self.ledger.heard((process, began), claim, action, self.now).map_err(told)?;
+                }
                 self.say(|| format!("operator {process}: {action:?} → {answer:?}"));
                 let effects: u64 = self.run.effects.values().sum();
                 if self.kill_after == Some(effects) && lives {
@@ -130,6 +139,11 @@ impl World {
             self.push(at, Event::Answer { process, epoch, flight, answer });
         }
         Ok(())
+    }
+
+    fn claim_of(&self, process: usize, flight: u64) -> Option<Uid> {
+        let running = self.seats[process].process.as_ref()?;
+        Some(running.flight(flight)?.step.uid.clone())
     }
 
     /// The change itself, in AWS or in the cluster.

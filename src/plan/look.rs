@@ -28,15 +28,13 @@ pub fn recorded_pods(snapshot: &Snapshot) -> BTreeSet<Key> {
         .collect()
 }
 
-/// Addresses to ask for by id: a status records them, and the listing by tags lacks them although
-/// they would have shown by now. Whether they are gone, or only their tags, decides what is done.
+/// Addresses to ask for by id: a status records them, and the listing by tags lacks them. It may lag,
+/// they may be gone, or only their tags.
 pub fn recorded_addresses(snapshot: &Snapshot) -> BTreeSet<AllocationId> {
     let Some(addresses) = snapshot.addresses.known() else { return BTreeSet::new() };
-    let settled = |uid: &Uid| snapshot.recent.settling.get(uid) == Some(&0);
     claims(snapshot)
         .iter()
-        .filter(|claim| claim.eip.held && !claim.eip.deleting && claim.addresses.is_empty())
-        .filter(|claim| settled(&claim.eip.uid))
+        .filter(|claim| claim.addresses.is_empty())
         .filter_map(|claim| claim.eip.status.allocation.clone())
         .filter(|id| !addresses.contains_key(id))
         .collect()

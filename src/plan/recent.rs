@@ -32,7 +32,7 @@ const DWELL: u64 = 60;
 /// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
 /// was stopped for an hour has not observed for an hour.
 const GAPS: u64 = 5;
-/// `MAX_RELEASES` holds for so many milliseconds.
+/// `MAX_RELEASES` holds for so many milliseconds, and moves are remembered as long.
 const HOUR: u64 = 3_600_000;
 
 /// The memory of one process.
@@ -54,8 +54,8 @@ pub struct Memory {
     looked: Option<u64>,
     /// When addresses without an Eip were released.
     orphans_released: Vec<u64>,
-    /// By Eip uid: until when its address stays where it was put; absent for the first time.
-    moves: BTreeMap<Uid, Option<u64>>,
+    /// By Eip uid: when its address was last put somewhere, and whether it had been before.
+    moves: BTreeMap<Uid, (u64, bool)>,
     backoff: BTreeMap<Uid, Setback>,
     stopped: BTreeMap<String, Setback>,
 }
@@ -132,8 +132,7 @@ impl Memory {
             }
             (Action::Associate { address, .. }, _) => {
                 self.is_back(address);
-                let again = self.moves.contains_key(uid).then_some(now + DWELL * 1000);
-                self.moves.insert(uid.clone(), again);
+                self.moves.insert(uid.clone(), (now, self.moves.contains_key(uid)));
             }
             (Action::Release { address, eip_uid, absent, .. }, _) => {
                 if absent.is_some() {
@@ -190,7 +189,7 @@ impl Memory {
         let settling = self.settling();
         setbacks
             .chain(settling.into_values())
-            .chain(self.moves.values().copied().flatten())
+            .chain(self.dwelling().map(|(_, until)| until))
             .filter(|until| *until > now)
             .min()
             .map(|until| until - now)
@@ -225,11 +224,9 @@ impl Memory {
             unclaimed: self.unclaimed.iter().map(|(id, ms)| (id.clone(), ms / 1000)).collect(),
             orphans_released: self.orphans_released.len() as u64,
             dwelling: self
-                .moves
-                .iter()
-                .filter_map(|(uid, until)| Some((uid.clone(), (*until)?)))
+                .dwelling()
                 .filter(|(_, until)| *until > now)
-                .map(|(uid, until)| (uid, seconds(until)))
+                .map(|(uid, until)| (uid.clone(), seconds(until)))
                 .collect(),
         }
     }
@@ -298,9 +295,15 @@ impl Memory {
         // One list without an Eip is no proof that it is gone.
         let living: BTreeSet<&Uid> = eips.values().map(|eip| &eip.uid).collect();
         self.intents.retain(|uid, until| living.contains(uid) || *until + settle > now);
-        self.moves.retain(|uid, _| living.contains(uid));
+        self.moves.retain(|uid, (at, _)| living.contains(uid) || *at + HOUR > now);
         self.lost.retain(|_, until| *until > now);
         self.seen.retain(|_, until| *until > now);
+    }
+
+    /// By Eip uid: until when its address stays where it was put.
+    fn dwelling(&self) -> impl Iterator<Item = (&Uid, u64)> {
+        let moved = self.moves.iter().filter(|(_, (_, again))| *again);
+        moved.map(|(uid, (at, _))| (uid, at + DWELL * 1000))
     }
 
     /// By Eip uid: until when an address of it may be on its way, or be there unseen.

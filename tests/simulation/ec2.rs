@@ -147,8 +147,10 @@ impl Account {
         self.elastics.iter().filter(|(_, one)| one.exists())
     }
 
+    /// Those of an Eip. One whose tags a person took off is not, whatever we wrote on it since.
     pub fn of<'a>(&'a self, eip: &'a str) -> impl Iterator<Item = (&'a AllocationId, &'a Elastic)> {
-        self.living().filter(move |(_, one)| one.tags().eip == eip)
+        let is_its = move |tags: &Tags| tags.eip == eip && !tags.cluster_name.is_empty();
+        self.living().filter(move |(_, one)| is_its(one.tags()))
     }
 
     pub fn allocate(&mut self, tags: Tags, now: u64, chance: &mut Chance) -> Answer<AllocationId> {

@@ -157,7 +157,7 @@ impl Ledger {
             Action::Associate { address, private_ip, pod, pod_uid, .. } => {
                 let found = owned(account, cluster, address, "associated", since)?;
                 let (of, to) = (&found.tags().namespace, &pod.namespace);
-                need(of == to || *found.tags() == Tags::default(), || {
+                need(of == to || found.tags().namespace.is_empty(), || {
                     format!("S7: {address} of {of} goes to pod {pod}")
                 })?;
                 let timely = scenario.cool_down >= 30 * SECOND
@@ -178,7 +178,7 @@ impl Ledger {
                 let found = owned(account, cluster, address, "tagged", since)?;
                 let (tags, lives) = (found.tags(), cluster.eip(from).is_some());
                 let same = (&tags.namespace, &tags.name) == (&eip.namespace, &eip.name);
-                need(uid == from || !lives && (same || *tags == Tags::default()), || {
+                need(uid == from || !lives && (same || tags.namespace.is_empty()), || {
                     format!("S1: {address} is taken from {from} for {uid}")
                 })
             }
@@ -410,7 +410,8 @@ fn announced_no_more(
         .iter()
         .any(|fault| matches!(fault.kind, Kind::WritesLost | Kind::StaleLists { .. }));
     let voluntary = matches!(at.reason, Some(Reason::EipDeleted));
-    if forged || lost || scenario.second || !voluntary {
+    let unread = at.snapshot.is_none_or(|snapshot| snapshot.pods.known().is_none());
+    if forged || lost || unread || scenario.second || !voluntary {
         return Ok(());
     }
     let Some(association) = address.association() else { return Ok(()) };
@@ -436,7 +437,7 @@ fn annotate(
         return Ok(()); // refused by the precondition
     };
     let found = owned(account, cluster, address, "announced", since)?;
-    let tagged = *found.tags() != Tags::default();
+    let tagged = !found.tags().namespace.is_empty();
     need(found.tags().namespace == pod.namespace || !tagged, || {
         format!("S7: {address} is announced by pod {pod} of another namespace")
     })?;
@@ -573,7 +574,11 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
     // A node that is lost has no interface any more. The address of an Eip that is gone is reported,
     // and left where it is unless an Eip of that name has the pod (seed 3718).
     let orphaned = |ip: &Ipv4Addr| {
-        account.on(*ip).is_some_and(|(_, one)| cluster.eip(&one.tags().eip).is_none())
+        account.on(*ip).is_some_and(|(id, one)| {
+            cluster
+                .eip(&one.tags().eip)
+                .is_none_or(|(_, eip)| account.of(&eip.uid).all(|(own, _)| own != id))
+        })
     };
     let reachable = wanted
         .filter(|ip| account.interfaces.values().any(|(_, ips)| ips.contains(ip)))

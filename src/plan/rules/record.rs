@@ -51,12 +51,11 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
             status.interface.clone_from(&address.interface);
             status.private_ip = address.private_ip.map(|ip| ip.to_string());
         }
-        // What a person's Eip had is kept on record: it says that an address is lost.
-        None if claim.eip.autocreated_for.is_none() => {
+        // What it had is kept on record: EC2 is asked for that id, and it says that one is lost.
+        None => {
             status.allocation.clone_from(&old.allocation);
             status.ip.clone_from(&old.ip);
         }
-        None => {}
     }
     let carrier = claim.seat.keeps().filter(|target| {
         claim.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip))

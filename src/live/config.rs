@@ -82,8 +82,8 @@ impl Cli {
     }
 }
 
-/// The exit code for what clap reports: 0 for help and version, 1 for a mistake. clap's own code
-/// for mistakes is 2, which means "changes pending" here.
+/// The exit code for what clap reports: 0 for help and version, 1 for a mistake, as for every other
+/// mistake in the settings; clap's own code for one is 2.
 pub fn exit_code(error: &clap::Error) -> u8 {
     u8::from(error.use_stderr())
 }

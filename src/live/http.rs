@@ -27,7 +27,6 @@ pub struct Health {
 struct Pulse {
     last: Option<Instant>,
     looked: bool,
-    standing_by: bool,
 }
 
 impl Health {
@@ -38,9 +37,7 @@ impl Health {
 
     /// The loop begins, now the time counts. Before this nothing is wrong, only not ready.
     pub fn started(&self) {
-        let mut pulse = self.pulse();
-        pulse.last = Some(Instant::now());
-        pulse.standing_by = false;
+        self.pulse().last = Some(Instant::now());
     }
 
     /// A cycle ended, well or not: the loop lives.
@@ -51,13 +48,6 @@ impl Health {
     /// A look saw everything there is to see.
     pub fn look_completed(&self) {
         self.pulse().looked = true;
-    }
-
-    /// Another replica leads: no cycle is to be expected, and standing by is what this one is for.
-    pub fn standing_by(&self) {
-        let mut pulse = self.pulse();
-        pulse.last = None;
-        pulse.standing_by = true;
     }
 
     /// Nothing while the loop lives, else what is wrong.
@@ -72,10 +62,9 @@ impl Health {
         })
     }
 
-    /// Whether there was a complete look, or this replica stands by.
+    /// Whether there was a complete look.
     pub fn ready(&self) -> bool {
-        let pulse = self.pulse();
-        pulse.looked || pulse.standing_by
+        self.pulse().looked
     }
 
     /// A panic elsewhere leaves the pulse whole, for it is only ever replaced.
@@ -160,21 +149,6 @@ mod tests {
         assert_eq!(health.fault().as_deref(), Some(fault));
         health.cycle_ended();
         assert_eq!(health.fault(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_replica_that_stands_by_is_healthy_and_ready_however_long() {
-        let health = Health::new(GAP);
-        health.started();
-        assert!(!health.ready());
-        health.standing_by();
-        tokio::time::advance(100 * GAP).await;
-        assert_eq!(health.fault(), None);
-        assert!(health.ready());
-        health.started();
-        assert!(!health.ready(), "a new leader has not looked yet");
-        health.look_completed();
-        assert!(health.ready());
     }
 
     /// The status line and the body's last line.

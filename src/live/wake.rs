@@ -20,7 +20,7 @@ pub use bell::{Bell, BellError, CronBell, Schedule, ScheduleError};
 /// Why a cycle starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
-    /// The operator has just begun to lead.
+    /// The process has just begun.
     Start,
     /// The interval or the schedule.
     Interval,
@@ -37,7 +37,7 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// The reason's word in logs and metrics.
+    /// The reason's word in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Wake::Start => "start",
@@ -56,7 +56,8 @@ impl Wake {
 pub struct Ringer(Arc<watch::Sender<BTreeSet<Wake>>>);
 
 impl Ringer {
-    /// Adds a reason; a reason that is already there is not added again.
+    /// Adds a reason. Reasons coalesce: one that is already there is not added again, and all of
+    /// them start one cycle.
     pub fn ring(&self, reason: Wake) {
         self.0.send_if_modified(|reasons| reasons.insert(reason));
     }

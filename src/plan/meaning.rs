@@ -26,7 +26,8 @@ impl fmt::Display for Failure {
 /// How a failure is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Nobody knows whether it happened. A purchase is not repeated before it would have shown.
+    /// Nobody knows whether it happened. A purchase is not repeated before it would have shown:
+    /// [`super::recent::Memory::failed`].
     Lost,
     /// It did not happen and may be tried again soon.
     Retry,

@@ -14,7 +14,9 @@
 //! |                                     | does not exist any more    | let go                    |
 //!
 //! A plan rests only on what the snapshot holds, so it is one round: what depends on the outcome
-//! of a step is planned once that outcome is in the snapshot. [`super::forecast`] runs the rounds
+//! of a step is planned once that outcome is in the snapshot. The order of the calls below is that
+//! in which rules see what earlier ones have planned; the order in which steps are carried out is
+//! that of `Action::rank`. [`super::forecast`] runs the rounds
 //! to their end without touching anything, the operator runs them for real.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Law: an address of ours whose Eip does not exist is reported, and released only on request.
 //!
-//! Its Eip may have lost its finalizer by hand, or the cluster was restored from a backup in
-//! which the Eip has another uid. Only a person can tell. With `RELEASE_ORPHANS` one goes after it
+//! Its Eip may have lost its finalizer by hand, or is missing from a backup that the cluster was
+//! restored from. An Eip that comes back under its name takes it up ([`super::take_up`]); otherwise
+//! only a person can tell. With `RELEASE_ORPHANS` one goes after it
 //! was without an Eip in every look for `ORPHAN_GRACE`, and never while an Eip has that name, which
 //! could take it up, or while there are no Eips at all, which looks like a cluster half restored.
 //! When more are due than an hour may cost, something is wrong and none goes.

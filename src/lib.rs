@@ -19,14 +19,14 @@
 //! - What can the operator see? [`plan::snapshot`]
 //! - What can it change, why, and what does it wait for? [`plan::action`]
 //! - In which order are the rules asked? [`plan::planner`]
-//! - In which order are steps carried out? `Action::rank` in [`plan::action`]; what interrupts them:
-//!   `live::operator`, `Mailbox::urgent` in `live::wake`
+//! - In which order are steps carried out? `Action::rank` in [`plan::action`]; what interrupts
+//!   them: `live::operator`, `Mailbox::urgent` in `live::wake`
 //! - Which pod may carry an address, and where is it? [`plan::claims`]
 //! - When does an address leave a pod? [`plan::rules`] `disassociate`
 //! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`, and
 //!   `surplus` for a second one, `orphans` for one without an Eip
-//! - What becomes of addresses after a restore, or of the older operator's? [`plan::rules`] `take_up`
-//!   `complete`
+//! - What becomes of addresses after a restore, or of the older operator's? [`plan::rules`]
+//!   `take_up` `complete`
 //! - When does an Eip bear our finalizer? [`plan::rules`] `hold` `let_go`
 //! - What happens after a purchase whose answer was lost? [`plan::meaning`] calls it lost,
 //!   [`plan::recent`] remembers it, [`plan::rules`] `allocate` waits
@@ -63,8 +63,8 @@
 //!   association, and then an association.
 //! - No purchase is repeated before the last one would have shown.
 //! - Once it runs there is no second way to change anything: what the operator can do is one enum,
-//!   [`plan::action::Action`], and one function performs it. A dry run is one `if` before that. Only
-//!   the definition of Eips is installed before, at the start, and not in a dry run.
+//!   [`plan::action::Action`], and one function performs it. A dry run is one `if` before that.
+//!   Only the definition of Eips is installed before, at the start, and not in a dry run.
 
 #[cfg(feature = "live")]
 pub mod live;

@@ -28,8 +28,8 @@ pub fn recorded_pods(snapshot: &Snapshot) -> BTreeSet<Key> {
         .collect()
 }
 
-/// Addresses to ask for by id: a status records them, and the listing by tags lacks them. It may lag,
-/// they may be gone, or only their tags.
+/// Addresses to ask for by id: a status records them, and the listing by tags lacks them. It may
+/// lag, they may be gone, or only their tags.
 pub fn recorded_addresses(snapshot: &Snapshot) -> BTreeSet<AllocationId> {
     let Some(addresses) = snapshot.addresses.known() else { return BTreeSet::new() };
     claims(snapshot)

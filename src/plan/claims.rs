@@ -130,29 +130,28 @@ fn preference<'a>(
     (!in_use, !recorded, std::cmp::Reverse(address.age.unwrap_or(0)), id)
 }
 
-/// By pod: the Eip that may serve it. The one whose address is there keeps it, else the oldest
-/// has it, so that a second Eip can never take a pod from the first.
+/// By pod, whether it is there or not: the Eip that may serve it. The one whose address is on it
+/// keeps it, else one that has an address, else the oldest, so that a second Eip can never take a
+/// pod from the first, nor buys an address while the pod is replaced.
 fn served_pods<'a>(
     snapshot: &'a Snapshot,
     eips: &'a BTreeMap<Key, Eip>,
     addresses: &AddressesByEip<'_>,
 ) -> BTreeMap<Key, &'a Uid> {
-    let mut served: BTreeMap<Key, ((bool, &str, &str), &Uid)> = BTreeMap::new();
+    let mut served: BTreeMap<Key, ((bool, bool, &str, &str), &Uid)> = BTreeMap::new();
     for (key, eip) in eips.iter().filter(|(_, eip)| !eip.deleting) {
         let pod_key = key.sibling(&eip.pod);
         let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
-        if let (Some(owner), Some(pod)) = (&eip.autocreated_for, pod)
-            && *owner != pod.uid
+        if let Some(owner) = &eip.autocreated_for
+            && pod.is_none_or(|pod| *owner != pod.uid)
         {
             continue;
         }
         let ip = pod.and_then(|pod| pod.ip);
-        let holds = addresses
-            .get(eip.uid.as_str())
-            .into_iter()
-            .flatten()
-            .any(|(_, address)| ip.is_some() && address.private_ip.map(IpAddr::V4) == ip);
-        let rank = (!holds, eip.created.as_str(), eip.uid.as_str());
+        let own = addresses.get(eip.uid.as_str()).map_or(&[][..], Vec::as_slice);
+        let holds =
+            own.iter().any(|(_, address)| ip.is_some() && address.private_ip.map(IpAddr::V4) == ip);
+        let rank = (!holds, own.is_empty(), eip.created.as_str(), eip.uid.as_str());
         match served.get(&pod_key) {
             Some((best, _)) if *best <= rank => {}
             _ => {
@@ -171,9 +170,12 @@ fn seat<'a>(
 ) -> Seat<'a> {
     let Some(pods) = snapshot.pods.known() else { return Seat::Unknown };
     let pod_key = key.sibling(&eip.pod);
-    let Some(pod) = pods.get(&pod_key) else { return Seat::Nowhere(Absence::Gone) };
-    if eip.autocreated_for.as_ref().is_some_and(|owner| *owner != pod.uid) {
-        return Seat::Nowhere(Absence::OtherUid);
+    let pod = pods.get(&pod_key);
+    if let Some(owner) = &eip.autocreated_for
+        && pod.is_none_or(|pod| pod.uid != *owner)
+    {
+        let replaced = pod.is_some();
+        return Seat::Nowhere(if replaced { Absence::OtherUid } else { Absence::Gone });
     }
     let serving = served.get(&pod_key).copied();
     if !eip.deleting && serving != Some(&eip.uid) {
@@ -182,6 +184,7 @@ fn seat<'a>(
             return Seat::Nowhere(Absence::ClaimedBy { eip: key.clone() });
         }
     }
+    let Some(pod) = pod else { return Seat::Nowhere(Absence::Gone) };
     match eligible(pod, &snapshot.settings) {
         Ok(ip) => Seat::Pod(Target { key: pod_key, pod, ip }),
         Err(Absence::Terminating) => match draining(snapshot, pod) {

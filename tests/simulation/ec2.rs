@@ -125,6 +125,8 @@ pub struct Account {
     pub elastics: BTreeMap<AllocationId, Elastic>,
     /// By interface: its instance, and the IPs on it.
     pub interfaces: BTreeMap<InterfaceId, (String, BTreeSet<Ipv4Addr>)>,
+    /// Those IPs are inside a delegated prefix, and not shown one by one.
+    pub prefixes: bool,
     made: u64,
 }
 
@@ -132,7 +134,8 @@ type Answer<T> = Result<T, &'static str>;
 
 impl Account {
     pub fn new(limit: u64, lag: Lag) -> Self {
-        Self { lag, limit, elastics: BTreeMap::new(), interfaces: BTreeMap::new(), made: 0 }
+        let (elastics, interfaces) = (BTreeMap::new(), BTreeMap::new());
+        Self { lag, limit, elastics, interfaces, prefixes: false, made: 0 }
     }
 
     fn shown(&self, now: u64, chance: &mut Chance) -> u64 {
@@ -367,12 +370,18 @@ impl Account {
             .map(|(id, (instance, ips))| {
                 let occupied =
                     ips.iter().filter_map(|ip| Some((*ip, self.on(*ip)?.1.ip.clone()))).collect();
-                let interface = Interface {
+                let mut interface = Interface {
                     instance: Some(instance.clone()),
-                    ips: ips.clone(),
                     occupied,
                     ..Interface::default()
                 };
+                match ips.first().filter(|_| self.prefixes) {
+                    Some(ip) => {
+                        let [a, b, c, _] = ip.octets();
+                        interface.prefixes = [format!("{a}.{b}.{c}.0/28")].into();
+                    }
+                    None => interface.ips.clone_from(ips),
+                }
                 (id.clone(), interface)
             })
             .collect()

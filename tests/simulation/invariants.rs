@@ -477,6 +477,9 @@ pub fn liveness(world: &World) -> Vec<String> {
     let (account, cluster) = (&world.account, &world.cluster);
     let mut found = Vec::new();
     for (key, eip) in &cluster.eips {
+        if is_broken(world, key, eip) {
+            continue;
+        }
         if eip.deleting && cluster.definition.deleting && !cluster.definition.release_all {
             continue; // held until a person says that the addresses may go
         }
@@ -506,10 +509,25 @@ pub fn liveness(world: &World) -> Vec<String> {
     found
 }
 
+/// L5 and L9: whether this Eip needs what EC2 never does.
+fn is_broken(world: &World, key: &Key, eip: &Eip) -> bool {
+    let Some(broken) = &world.scenario.broken else { return false };
+    if broken.namespace.is_some_and(|namespace| namespace != key.namespace) {
+        return false;
+    }
+    let own: Vec<_> = world.account.of(&eip.uid).collect();
+    match broken.verb {
+        "allocate" => own.is_empty() && !eip.deleting,
+        "associate" => own.iter().any(|(_, one)| one.association().is_none()) && !eip.deleting,
+        _ => eip.deleting || own.len() > 1,
+    }
+}
+
 /// L3: with RELEASE_ORPHANS what has no Eip is gone, unless that would be too many.
 fn orphans_left(world: &World) -> Option<String> {
     let (account, cluster, settings) = (&world.account, &world.cluster, &world.scenario.settings);
-    let held = cluster.definition.deleting && !cluster.definition.release_all;
+    let held = cluster.definition.deleting && !cluster.definition.release_all
+        || world.scenario.broken.is_some();
     if !settings.release_orphans
         || cluster.eips.is_empty()
         || held

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use eip_operator::plan::action::Step;
+use eip_operator::plan::action::{Action, Step};
 use eip_operator::plan::execution::{Answer, Call, End, Execution, Next};
 use eip_operator::plan::forecast::{MAX_ROUNDS, forecast};
 use eip_operator::plan::look;
+use eip_operator::plan::planner::plan;
 use eip_operator::plan::recent::Memory;
 use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
-use eip_operator::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
+use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snapshot, Status, Uid};
 
 /// Reads of one observation, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +159,11 @@ impl Process {
                 return vec![Want::Fault("S17: the forecast does not settle".to_owned())];
             }
         }
+        if self.cycles % 16 == 9
+            && let Some(fault) = forged_status(&snapshot)
+        {
+            return vec![Want::Fault(fault)];
+        }
         let acting = Acting {
             snapshot,
             rounds: Rounds::default(),
@@ -258,6 +264,42 @@ impl Process {
         };
         vec![Want::Rest(look_again(&acting.snapshot, &self.memory, left, now - self.started))]
     }
+}
+
+/// S12: whatever one Eip's status says, nothing else is done to the addresses of others.
+fn forged_status(snapshot: &Snapshot) -> Option<String> {
+    let eips = snapshot.eips.known()?;
+    let others = |snapshot: &Snapshot, uid: &Uid| -> Vec<Action> {
+        let addresses = snapshot.addresses.known();
+        let of = |id: &AllocationId| Some(&addresses?.get(id)?.eip);
+        let is_anothers = |action: &Action| match action {
+            Action::Associate { address, .. }
+            | Action::Disassociate { address, .. }
+            | Action::Release { address, .. }
+            | Action::Tag { address, .. } => of(address) != Some(uid),
+            _ => false,
+        };
+        let steps = plan(snapshot).steps.into_iter().map(|step| step.action);
+        let mut actions: Vec<Action> = steps.filter(is_anothers).collect();
+        actions.sort_by_key(|action| format!("{action:?}"));
+        actions
+    };
+    let ids = snapshot.addresses.known()?.keys().next().cloned();
+    for (key, eip) in eips {
+        let mut forged = snapshot.clone();
+        let status = &mut forged.eips.known_mut()?.get_mut(key)?.status;
+        *status = Status {
+            allocation: ids.clone(),
+            pod: Some("web-1".to_owned()),
+            ready: true,
+            reason: "Associated".to_owned(),
+            ..Status::default()
+        };
+        if others(&forged, &eip.uid) != others(snapshot, &eip.uid) {
+            return Some(format!("S12: the status of eip {key} decides about others"));
+        }
+    }
+    None
 }
 
 /// The read after this one, as `live::observe` has it.

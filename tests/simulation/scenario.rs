@@ -25,6 +25,12 @@ pub struct Scenario {
     pub second: bool,
     /// What the person who runs the operator has decided.
     pub settings: Settings,
+    /// The nodes have delegated prefixes instead of single IPs.
+    pub prefixes: bool,
+    /// What EC2 never does.
+    pub broken: Option<Broken>,
+    /// It is to end like the same scenario without its faults.
+    pub leaves_no_trace: bool,
     pub deeds: Vec<(u64, User)>,
     pub faults: Vec<Fault>,
 }
@@ -126,6 +132,14 @@ pub struct Fault {
     /// How many calls of a hundred it hits.
     pub percent: u64,
     pub kind: Kind,
+}
+
+/// EC2 answers this code to this action for ever, for the addresses of one namespace or for all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broken {
+    pub verb: &'static str,
+    pub code: &'static str,
+    pub namespace: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -233,10 +247,25 @@ impl Scenario {
             deeds.push((at, User::MakeEip { key: eip, pod: key.name }));
         }
         deeds.sort_by_key(|(at, _)| *at);
-        let settings = settings(&mut deeds, &mut Chance::new(seed ^ 0xdec1de));
+        let apart = &mut Chance::new(seed ^ 0xdec1de);
+        let settings = settings(&mut deeds, apart);
+        let prefixes = apart.happens(25);
         let count = if chance.happens(30) { 0 } else { chance.between(1, 5) };
         let faults = (0..count).map(|_| fault(chance)).collect();
-        Self { seed, lag, cool_down, limit, slots, second, settings, deeds, faults }
+        Self {
+            seed,
+            lag,
+            cool_down,
+            limit,
+            slots,
+            second,
+            settings,
+            prefixes,
+            broken: None,
+            leaves_no_trace: false,
+            deeds,
+            faults,
+        }
     }
 }
 
@@ -298,6 +327,14 @@ fn settings(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) -> Settings {
         deeds.push((chance.between(0, TROUBLED), User::Untag { nth: chance.between(0, 9) }));
     }
     if chance.happens(10) {
+        // A tenant, or a controller that fights another, changes its mind every other second.
+        let (at, key) = (chance.between(0, TROUBLED / 2), eip_key(chance));
+        for nth in 0..chance.between(2, 40) {
+            let pod = chance.pick(&PODS).to_owned();
+            deeds.push((at + nth * 2 * SECOND, User::Rename { key: key.clone(), pod }));
+        }
+    }
+    if chance.happens(10) {
         let at = chance.between(0, TROUBLED);
         deeds.push((at, User::DeleteDefinition));
         if chance.happens(50) {
@@ -305,6 +342,64 @@ fn settings(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) -> Settings {
         }
     }
     settings
+}
+
+impl Scenario {
+    /// Every mode has its share of the seeds: most are for safety and then liveness.
+    pub fn by(seed: u64) -> Self {
+        match seed % 20 {
+            7 => Self::broken(seed),
+            17 => Self::disturbed(seed),
+            _ => Self::of(seed),
+        }
+    }
+
+    /// The same without trouble, where the two are to end alike.
+    pub fn quiet(&self) -> Option<Self> {
+        let (faults, leaves_no_trace) = (Vec::new(), false);
+        self.leaves_no_trace.then(|| Self { faults, leaves_no_trace, ..self.clone() })
+    }
+
+    /// One action of EC2 never succeeds, for all or for one namespace, whatever else goes on.
+    pub fn broken(seed: u64) -> Self {
+        let mut scenario = Self::of(seed);
+        let chance = &mut Chance::new(seed ^ 0xb20ce);
+        let verb = chance.pick(&["allocate", "associate", "release"]);
+        let code = match verb {
+            "allocate" => ["AddressLimitExceeded", "UnauthorizedOperation", "InternalError"],
+            "associate" => ["Gateway.NotAttached", "InvalidParameterValue", "InternalError"],
+            _ => ["InvalidAddress.Locked", "UnauthorizedOperation", "InternalError"],
+        };
+        // What stops an action as a whole stops it for everybody, so it is not one namespace's.
+        let (namespace, code) = match chance.happens(50) {
+            true => (Some(chance.pick(&NAMESPACES)), "TagPolicyViolation"),
+            false => (None, chance.pick(&code)),
+        };
+        scenario.broken = Some(Broken { verb, code, namespace });
+        let is_second = |user: &User| {
+            matches!(user, User::Crash { process: 1 } | User::Pause { process: 1, .. })
+        };
+        scenario.deeds.retain(|(_, user)| !is_second(user));
+        (scenario.second, scenario.limit) = (false, 50);
+        scenario
+    }
+
+    /// The undisturbed scenario with trouble around each of its deeds: nothing in it stays.
+    pub fn disturbed(seed: u64) -> Self {
+        let mut scenario = Self { leaves_no_trace: true, ..Self::undisturbed(seed) };
+        let chance = &mut Chance::new(seed ^ 0xfa17);
+        for (at, _) in &scenario.deeds {
+            let from = at.saturating_sub(chance.between(0, 5 * SECOND));
+            let until = from + chance.between(SECOND, 40 * SECOND);
+            let fault = Fault { from, until, ..fault(chance) };
+            // From a stale list an Eip is made for a pod that is gone, and its address given back: no
+            // trace, but a purchase more (seed 16). Lists are consistent where the API server is.
+            if !matches!(fault.kind, Kind::StaleLists { .. }) {
+                scenario.faults.push(fault);
+            }
+        }
+        scenario
+    }
 }
 
 fn pod_key(chance: &mut Chance) -> Key {

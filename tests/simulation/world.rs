@@ -114,6 +114,7 @@ pub struct World {
 impl World {
     pub fn new(scenario: Scenario, speaks: bool) -> Self {
         let mut account = Account::new(scenario.limit, scenario.lag);
+        account.prefixes = scenario.prefixes;
         let mut cluster = Cluster::new(scenario.cool_down);
         for n in 1..=2_u8 {
             let (instance, interface) = (format!("i-{n}"), format!("eni-{n}"));

@@ -99,8 +99,12 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
             return Some(Wait::Pod { pod: claim.pod_key(), absence: absence.clone() });
         }
     }
-    if eip.autocreated_for.is_some() && matches!(claim.seat, Seat::Unknown | Seat::Draining(_)) {
+    if eip.autocreated_for.is_some() && matches!(claim.seat, Seat::Draining(_)) {
         return Some(Wait::Pod { pod: claim.pod_key(), absence: Absence::WithoutIp });
+    }
+    // Whether another Eip serves the pod, or the pod can carry an address at all, is not known.
+    if let (Seat::Unknown, Some(why)) = (&claim.seat, draft.snapshot.pods.why_unknown()) {
+        return Some(Wait::Unread { part: "pods", why: why.to_owned() });
     }
     match draft.snapshot.recent.settling.get(&eip.uid) {
         Some(0) => {}

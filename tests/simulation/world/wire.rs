@@ -23,7 +23,7 @@ impl World {
         let (sent, verb) = (self.now, verb(&call));
         let on_ec2 = is_ec2(&call);
         let mut after = self.chance.between(1, 40);
-        if let Some(code) = self.refusal(verb) {
+        if let Some(code) = self.refusal(process, flight, verb) {
             let Call::Perform(action) = &call else { return };
             let answer = failed(action, code);
             self.say(|| format!("operator {process}: {verb} answers {code}"));
@@ -66,8 +66,16 @@ impl World {
         self.push(sent + after, Event::Effect { process, epoch, flight, call, sent, heard });
     }
 
-    fn refusal(&mut self, verb: &'static str) -> Option<&'static str> {
+    fn refusal(&mut self, process: usize, flight: u64, verb: &'static str) -> Option<&'static str> {
         let now = self.now;
+        let running = self.seats[process].process.as_ref();
+        let step = running.and_then(|one| one.flight(flight)).map(|its| &its.step);
+        if let (Some(broken), Some(step)) = (&self.scenario.broken, step)
+            && broken.verb == verb
+            && broken.namespace.is_none_or(|namespace| namespace == step.claim.namespace)
+        {
+            return Some(broken.code);
+        }
         let mut hit = None;
         for fault in &self.scenario.faults {
             if let Kind::Refuses { verb: one, code } = fault.kind

@@ -1,8 +1,4 @@
-//! One look at everything: AWS addresses first, then the cluster, then the interfaces of the pods
-//! that need an association. A part that could not be read is unknown.
-//!
-//! The order matters: an Eip and its address that are made between two reads must not look like
-//! an address without an Eip.
+//! One look at everything, in the order of [`Read`]. A part that could not be read is unknown.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +6,7 @@ use futures::stream::{self, StreamExt};
 
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
-use crate::plan::look::{
-    lookups, needs_definition, needs_nodes, recorded_addresses, recorded_pods, see_recorded,
-};
+use crate::plan::look::{Read, lookups, recorded_addresses, recorded_pods, see_recorded};
 use crate::plan::meaning::Failure;
 use crate::plan::recent::Memory;
 use crate::plan::snapshot::{Cluster, Key, Part, Pod, Quota, Settings, Snapshot};
@@ -28,39 +22,41 @@ pub async fn observe(
     memory: &mut Memory,
     now: u64,
 ) -> Snapshot {
-    let addresses = part(ec2.addresses().await);
-    let eips = part(kubernetes.eips().await);
-    let pods = part(kubernetes.pods().await);
     let mut snapshot = Snapshot {
         cluster: base.cluster,
         settings: base.settings,
         quota: base.quota,
-        addresses,
-        eips,
-        pods,
         ..Snapshot::default()
     };
-    read_recorded_pods(kubernetes, &mut snapshot).await;
-    memory.overlay(&mut snapshot, now);
-    if needs_definition(&snapshot) {
-        snapshot.definition = part(kubernetes.definition().await);
-    }
-    let recorded = recorded_addresses(&snapshot);
-    if !recorded.is_empty() {
-        match ec2.addresses_by_id(&recorded).await {
-            Ok(found) => see_recorded(&mut snapshot, found),
-            Err(failure) => snapshot.untagged = Part::Unknown(failure.to_string()),
+    let mut last = None;
+    while let Some(read) = Read::next(last, &snapshot) {
+        take(read, ec2, kubernetes, &mut snapshot).await;
+        match read {
+            Read::RecordedPods => memory.overlay(&mut snapshot, now),
+            Read::Interfaces => memory.overlay_interfaces(&mut snapshot),
+            _ => {}
         }
-    }
-    if needs_nodes(&snapshot) {
-        snapshot.nodes = part(kubernetes.nodes().await);
-    }
-    let lookups = lookups(&snapshot);
-    if !lookups.is_empty() {
-        snapshot.interfaces = part(ec2.interfaces(&lookups).await);
-        memory.overlay_interfaces(&mut snapshot);
+        last = Some(read);
     }
     snapshot
+}
+
+async fn take(read: Read, ec2: &Ec2, kubernetes: &Kubernetes, snapshot: &mut Snapshot) {
+    match read {
+        Read::Addresses => snapshot.addresses = part(ec2.addresses().await),
+        Read::Eips => snapshot.eips = part(kubernetes.eips().await),
+        Read::Pods => snapshot.pods = part(kubernetes.pods().await),
+        Read::RecordedPods => read_recorded_pods(kubernetes, snapshot).await,
+        Read::Definition => snapshot.definition = part(kubernetes.definition().await),
+        Read::RecordedAddresses => match ec2.addresses_by_id(&recorded_addresses(snapshot)).await {
+            Ok(found) => see_recorded(snapshot, found),
+            Err(failure) => snapshot.untagged = Part::Unknown(failure.to_string()),
+        },
+        Read::Nodes => snapshot.nodes = part(kubernetes.nodes().await),
+        Read::Interfaces => {
+            snapshot.interfaces = part(ec2.interfaces(&lookups(snapshot)).await);
+        }
+    }
 }
 
 /// What an observation starts from.

@@ -130,6 +130,10 @@ fn preference<'a>(
     (!in_use, !recorded, std::cmp::Reverse(address.age.unwrap_or(0)), id)
 }
 
+/// Of two Eips that name a pod the lower one serves it: whose address is not there, who has none,
+/// since when, and the uid.
+type Rank<'a> = (bool, bool, &'a str, &'a str);
+
 /// By pod, whether it is there or not: the Eip that may serve it. The one whose address is on it
 /// keeps it, else one that has an address, else the oldest, so that a second Eip can never take a
 /// pod from the first, nor buys an address while the pod is replaced.
@@ -138,7 +142,7 @@ fn served_pods<'a>(
     eips: &'a BTreeMap<Key, Eip>,
     addresses: &AddressesByEip<'_>,
 ) -> BTreeMap<Key, &'a Uid> {
-    let mut served: BTreeMap<Key, ((bool, bool, &str, &str), &Uid)> = BTreeMap::new();
+    let mut served: BTreeMap<Key, (Rank<'_>, &Uid)> = BTreeMap::new();
     for (key, eip) in eips.iter().filter(|(_, eip)| !eip.deleting) {
         let pod_key = key.sibling(&eip.pod);
         let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));

@@ -1,6 +1,8 @@
 //! What to read next, given what has been read: an observation asks only for what a decision needs.
 //!
-//! The order of the reads is the caller's: addresses, Eips, pods, then what is said here.
+//! The order matters. Addresses come before Eips, so that an Eip and its address which are made
+//! between two reads do not look like an address without an Eip. The definition comes after the
+//! Eips, for it is marked before they are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -8,6 +10,47 @@ use std::net::Ipv4Addr;
 use super::claims::{Claim, Seat, claims, eligible};
 use super::rules::orphans::orphans;
 use super::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
+
+/// One read of an observation, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Read {
+    Addresses,
+    Eips,
+    Pods,
+    /// Pods that the list lacks, by name: [`recorded_pods`].
+    RecordedPods,
+    Definition,
+    /// Addresses that the listing lacks, by id: [`recorded_addresses`].
+    RecordedAddresses,
+    Nodes,
+    Interfaces,
+}
+
+impl Read {
+    const ALL: [Self; 8] = [
+        Self::Addresses,
+        Self::Eips,
+        Self::Pods,
+        Self::RecordedPods,
+        Self::Definition,
+        Self::RecordedAddresses,
+        Self::Nodes,
+        Self::Interfaces,
+    ];
+
+    /// The first of those after `last` that a decision needs, given what has been read. What was
+    /// done lately is laid over the snapshot after [`Read::RecordedPods`].
+    pub fn next(last: Option<Self>, snapshot: &Snapshot) -> Option<Self> {
+        let is_needed = |read: &Self| match read {
+            Self::Addresses | Self::Eips | Self::Pods | Self::RecordedPods => true,
+            Self::Definition => needs_definition(snapshot),
+            Self::RecordedAddresses => !recorded_addresses(snapshot).is_empty(),
+            Self::Nodes => needs_nodes(snapshot),
+            Self::Interfaces => !lookups(snapshot).is_empty(),
+        };
+        Self::ALL.into_iter().filter(|read| Some(*read) > last).find(is_needed)
+    }
+}
 
 /// A pod IP whose interface is wanted, and the instance it should be on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,15 +104,14 @@ pub fn see_recorded(snapshot: &mut Snapshot, found: Vec<(AllocationId, String, O
 }
 
 /// Whether it matters if the definition of Eips is being deleted: where something may be released.
-/// It is to be read after the Eips, for it is marked before they are.
-pub fn needs_definition(snapshot: &Snapshot) -> bool {
+fn needs_definition(snapshot: &Snapshot) -> bool {
     let deleting = snapshot.eips.known().into_iter().flatten().any(|(_, eip)| eip.deleting);
     let orphans = snapshot.settings.release_orphans && !orphans(snapshot).is_empty();
     deleting || orphans || claims(snapshot).iter().any(|claim| claim.addresses.len() > 1)
 }
 
 /// Whether the nodes matter: where pods need an association, or are terminating.
-pub fn needs_nodes(snapshot: &Snapshot) -> bool {
+fn needs_nodes(snapshot: &Snapshot) -> bool {
     let terminating = pods(snapshot).any(|(_, pod)| pod.terminating.is_some());
     let claims = claims(snapshot);
     terminating

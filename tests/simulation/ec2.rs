@@ -138,6 +138,23 @@ impl Account {
         Self { lag, limit, elastics, interfaces, prefixes: false, made: 0 }
     }
 
+    /// Addresses of another cluster that bears our name, and has namespaces and Eips like ours.
+    pub fn strangers(&mut self) {
+        let chance = &mut Chance::new(0);
+        for (namespace, name) in [("shop", "web"), ("bank", "job")] {
+            let tags = Tags {
+                cluster_name: super::world::NAME.to_owned(),
+                cluster_uid: Some("c2".to_owned()),
+                eip: format!("x-{namespace}"),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                allocated_at: Some(0),
+            };
+            self.limit += 1;
+            let _ = self.allocate(tags, 0, chance);
+        }
+    }
+
     fn shown(&self, now: u64, chance: &mut Chance) -> u64 {
         match self.lag {
             Lag::UpTo(most) => now + chance.between(0, most),

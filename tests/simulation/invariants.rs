@@ -144,7 +144,8 @@ impl Ledger {
                 need(ends.is_none_or(|since| since > at.observed_at), || {
                     format!("S14: {address} goes while the definition is being deleted")
                 })?;
-                if absent.is_some() {
+                if let Some(key) = absent {
+                    self.named(key, cluster, at)?;
                     self.orphan(address, eip_uid, cluster, at)?;
                 }
                 // Two leaders may each keep what the other takes for a surplus (seed 27019).
@@ -200,6 +201,15 @@ impl Ledger {
         }
     }
 
+    /// S14, on names: none of an Eip that is there, and none while there are no Eips at all.
+    fn named(&self, key: &Key, cluster: &Cluster, at: &Moment<'_>) -> Check {
+        let fresh = at.now - at.confirmed_at <= CONFIRMED + SECOND;
+        let there = cluster.eips.contains_key(key);
+        need(!there || fresh && at.sent > at.confirmed_at, || {
+            format!("S14: what has no Eip is released while {key} is there")
+        })
+    }
+
     fn allocate(
         &mut self,
         key: &Key,
@@ -222,6 +232,13 @@ impl Ledger {
         need(scenario.second || there.is_none_or(|one| one.born > seen), || {
             format!("S18: eip {key} buys although {recorded:?} is there")
         })?;
+        // A person's Eip whose address is lost gets no other.
+        let lost = found.is_some_and(|eip| eip.autocreated_for.is_none())
+            && self.robbed.contains(uid)
+            && recorded.is_some();
+        need(!lost, || format!("S18: eip {key} had {recorded:?}, which is lost, and buys"))?;
+        self.namesake(key, account, cluster, at, scenario)?;
+        self.limit(key, account, at, scenario)?;
         let old = account.of(uid).find(|(_, one)| one.born + SETTLE < at.sent);
         need(old.is_none(), || {
             format!("S3: eip {key} buys again, and has had {old:?} for longer than the settle time")
@@ -236,6 +253,44 @@ impl Ledger {
         let bought = self.bought.get(uid).map_or(0, |times| times.len() as u64);
         let gone = self.gone.get(uid).copied().unwrap_or(0);
         need(bought <= gone, || format!("S3: eip {key} buys a second address"))
+    }
+
+    /// S18: what an Eip of this name had is taken up, not bought again.
+    fn namesake(
+        &self,
+        key: &Key,
+        account: &Account,
+        cluster: &Cluster,
+        at: &Moment<'_>,
+        scenario: &Scenario,
+    ) -> Check {
+        let since = at.observed_at.saturating_sub(SETTLE.max(lag(scenario)) + 60 * SECOND);
+        let of_name = account.living().find(|(_, one)| {
+            let tags = one.tags();
+            let gone = cluster.gone_since.get(&tags.eip).is_some_and(|at| *at < since);
+            tags.cluster_uid.as_deref() == Some(UID)
+                && (&tags.namespace, &tags.name) == (&key.namespace, &key.name)
+                && one.born < since
+                && gone
+        });
+        need(of_name.is_none() || scenario.second, || {
+            format!("S18: eip {key} buys although {of_name:?} had its name")
+        })
+    }
+
+    /// NAMESPACE_LIMIT, on what must have been seen.
+    fn limit(&self, key: &Key, account: &Account, at: &Moment<'_>, scenario: &Scenario) -> Check {
+        let Some(limit) = scenario.settings.namespace_limit else { return Ok(()) };
+        let since = at.observed_at.saturating_sub(lag(scenario));
+        let seen = account.living().filter(|(_, one)| {
+            let tags = one.tags();
+            let ours = tags.cluster_uid.as_deref() == Some(UID) && tags.namespace == key.namespace;
+            ours && one.born < since && one.tagged_at() < since
+        });
+        let held: BTreeSet<&Uid> = seen.map(|(_, one)| &one.tags().eip).collect();
+        need((held.len() as u64) < limit, || {
+            format!("S14: eip {key} is beyond the limit of its namespace: {held:?}")
+        })
     }
 
     /// A call has taken effect.

@@ -6,35 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use eip_operator::plan::action::{Action, Step};
 use eip_operator::plan::execution::{Answer, Call, End, Execution, Next};
 use eip_operator::plan::forecast::{MAX_ROUNDS, forecast};
-use eip_operator::plan::look;
+use eip_operator::plan::look::Read;
 use eip_operator::plan::planner::plan;
 use eip_operator::plan::recent::Memory;
 use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
 use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snapshot, Status, Uid};
-
-/// Reads of one observation, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Read {
-    Addresses,
-    Eips,
-    Pods,
-    Recorded,
-    Definition,
-    ById,
-    Nodes,
-    Interfaces,
-}
-
-const READS: [Read; 8] = [
-    Read::Addresses,
-    Read::Eips,
-    Read::Pods,
-    Read::Recorded,
-    Read::Definition,
-    Read::ById,
-    Read::Nodes,
-    Read::Interfaces,
-];
 
 /// A step on its way.
 #[derive(Debug)]
@@ -141,13 +117,13 @@ impl Process {
         let Phase::Looking(snapshot) = &mut self.phase else { return Vec::new() };
         fill(snapshot);
         let own_start = self.observed_at - self.started;
-        if read == Read::Recorded {
+        if read == Read::RecordedPods {
             self.memory.overlay(snapshot, own_start);
         }
         if read == Read::Interfaces {
             self.memory.overlay_interfaces(snapshot);
         }
-        if let Some(next) = next_read(read, snapshot) {
+        if let Some(next) = Read::next(Some(read), snapshot) {
             return vec![Want::Read(next)];
         }
         let snapshot = std::mem::take(snapshot.as_mut());
@@ -300,18 +276,6 @@ fn forged_status(snapshot: &Snapshot) -> Option<String> {
         }
     }
     None
-}
-
-/// The read after this one, as `live::observe` has it.
-fn next_read(last: Read, snapshot: &Snapshot) -> Option<Read> {
-    let is_needed = |read: &Read| match read {
-        Read::Definition => look::needs_definition(snapshot),
-        Read::ById => !look::recorded_addresses(snapshot).is_empty(),
-        Read::Nodes => look::needs_nodes(snapshot),
-        Read::Interfaces => !look::lookups(snapshot).is_empty(),
-        _ => true,
-    };
-    READS.into_iter().filter(|read| *read > last).find(is_needed)
 }
 
 fn performed(flight: Flight, end: End) -> Performed {

@@ -8,14 +8,14 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use eip_operator::plan::execution::{Answer, Call};
-use eip_operator::plan::look;
+use eip_operator::plan::look::{self, Read};
 use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Snapshot};
 
 use super::chance::Chance;
 use super::cluster::{Cluster, Deed, Host, Later, Slot};
 use super::ec2::Account;
 use super::invariants::Ledger;
-use super::process::{Process, Read, Want};
+use super::process::{Process, Want};
 use super::scenario::{Fault, Kind, SECOND, Scenario};
 
 /// The cluster that the operators serve.
@@ -123,6 +123,9 @@ impl World {
             let slots = ips.iter().map(|ip| (*ip, Slot::default())).collect();
             account.interfaces.insert(interface.clone(), (instance.clone(), ips));
             cluster.hosts.insert(format!("n{n}"), Host { instance, interface, ready: true, slots });
+        }
+        if scenario.seed.is_multiple_of(3) {
+            account.strangers();
         }
         let mut world = Self {
             now: 0,
@@ -331,7 +334,7 @@ impl World {
 
     fn begin(&mut self, process: usize, epoch: u64) {
         let used = self.account.living().count() as u64;
-        let limit = self.scenario.limit;
+        let limit = self.account.limit;
         let now = self.now;
         let seat = &mut self.seats[process];
         if seat.epoch != epoch {
@@ -396,8 +399,8 @@ impl World {
             Read::Nodes => "nodes",
             Read::Interfaces => "interfaces",
             Read::Definition => "definition",
-            Read::ById => "recorded addresses",
-            Read::Recorded => "",
+            Read::RecordedAddresses => "recorded addresses",
+            Read::RecordedPods => "",
         };
         let failed = self.hits(|kind| matches!(kind, Kind::Unread { part: one } if *one == part));
         let (eips, pods) = self.lists();
@@ -412,7 +415,7 @@ impl World {
             Read::Eips => snapshot.eips = Part::Known(eips),
             Read::Pods if failed => snapshot.pods = Part::Unknown(unknown()),
             Read::Pods => snapshot.pods = Part::Known(pods),
-            Read::Recorded => {
+            Read::RecordedPods => {
                 let recorded = look::recorded_pods(snapshot);
                 if let Some(pods) = snapshot.pods.known_mut() {
                     let found =
@@ -422,8 +425,8 @@ impl World {
             }
             Read::Definition if failed => snapshot.definition = Part::Unknown(unknown()),
             Read::Definition => snapshot.definition = Part::Known(cluster.definition.clone()),
-            Read::ById if failed => snapshot.untagged = Part::Unknown(unknown()),
-            Read::ById => {
+            Read::RecordedAddresses if failed => snapshot.untagged = Part::Unknown(unknown()),
+            Read::RecordedAddresses => {
                 let ids = look::recorded_addresses(snapshot);
                 look::see_recorded(snapshot, account.describe_by_id(&ids, NAME, now, chance));
             }

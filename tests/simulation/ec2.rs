@@ -102,6 +102,10 @@ impl Elastic {
     pub fn association(&self) -> Option<&Association> {
         self.association.truth().as_ref()
     }
+    /// When it ceased to exist, or else was bought.
+    pub fn gone_at(&self) -> u64 {
+        self.exists.0.last().map_or(0, |(at, _, _)| *at)
+    }
     /// When its tags last changed.
     pub fn tagged_at(&self) -> u64 {
         self.tags.0.last().map_or(0, |(at, _, _)| *at)

@@ -34,8 +34,8 @@ pub struct Moment<'a> {
     pub sent: u64,
     pub confirmed_at: u64,
     pub observed_at: u64,
-    /// When the process began; none if it has ended meanwhile, and so have those below.
-    pub began: Option<u64>,
+    /// The process that sent it; none if it has ended meanwhile, and so have those below.
+    pub life: Option<Life>,
     pub reason: Option<Reason>,
     /// What it acts on.
     pub snapshot: Option<&'a Snapshot>,
@@ -65,7 +65,7 @@ pub struct Ledger {
 }
 
 /// A process: its place, and when it began.
-type Life = (usize, u64);
+pub type Life = (usize, u64);
 
 impl Ledger {
     /// A person has released an address of this Eip.
@@ -107,7 +107,8 @@ impl Ledger {
         cluster: &Cluster,
         at: &Moment<'_>,
     ) -> Check {
-        let Some((began, snapshot)) = at.began.zip(at.snapshot) else { return Ok(()) };
+        let Some((life, snapshot)) = at.life.zip(at.snapshot) else { return Ok(()) };
+        let began = life.1;
         let settings = &snapshot.settings;
         let grace = settings.orphan_grace * SECOND;
         need(settings.release_orphans, || format!("S14: {address} goes, and nobody asked"))?;
@@ -117,10 +118,10 @@ impl Ledger {
             format!("S14: {address} goes, and its Eip was there until {gone}")
         })?;
         let most = settings.max_releases.unwrap_or(u64::MAX);
-        let of_process = |(life, _): &(&Life, &Vec<_>)| life.1 == began;
-        let recent = |at_: u64| at_ + 3_600 * SECOND > at.sent;
-        let times = self.released.iter().filter(of_process).flat_map(|(_, all)| all);
-        let times = times.filter(|(_, at_, orphan)| *orphan && recent(*at_)).count() as u64;
+        let released = self.released.get(&life).map_or(&[][..], Vec::as_slice);
+        let recent = |then: u64| then + 3_600 * SECOND > at.sent;
+        let times = released.iter().filter(|(_, then, orphan)| *orphan && recent(*then));
+        let times = times.count() as u64;
         need(times < most, || format!("S14: {address} is one too many in an hour"))
     }
 
@@ -192,7 +193,7 @@ impl Ledger {
             Action::LetGo { eip, uid } => {
                 // What another leader bought and EC2 does not show yet cannot be known (seed 16218).
                 let unknown = if scenario.second { lag(scenario) } else { 0 };
-                let left = account.of(uid).find(|(_, one)| one.born + unknown <= at.now);
+                let left = account.of(uid).find(|(_, one)| one.tagged_at() + unknown <= at.now);
                 need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))
             }
             Action::Annotate { .. } => annotate(action, account, cluster, at, scenario),
@@ -344,6 +345,9 @@ fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid
         let Some(association) = one.association() else { continue };
         let Some((holder, _)) = cluster.holder(association.private_ip) else { continue };
         let Some((key, eip)) = cluster.eip(&one.tags().eip) else { continue };
+        if one.tags().cluster_name.is_empty() {
+            continue; // a person took its tags off: it is not ours any more
+        }
         let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
         if target != Some(holder) {
             found.insert(id.clone(), holder.clone());
@@ -420,7 +424,11 @@ fn release(id: &AllocationId, account: &Account, cluster: &Cluster, since: u64) 
     let found = owned(account, cluster, id, "released", since)?;
     let uid = &found.tags().eip;
     let lives = cluster.eip(uid).is_some_and(|(_, eip)| !eip.deleting);
-    let others = account.of(uid).any(|(other, _)| other != id);
+    // A second one that a person has just released may still be shown (seed 79056).
+    let is_other = |(other, one): &(&AllocationId, &Elastic)| {
+        *other != id && one.tags().eip == *uid && (one.exists() || one.gone_at() > since)
+    };
+    let others = account.elastics.iter().any(|other| is_other(&other));
     // EC2 may show a surplus address as idle that is not (seed 2242).
     let idle = found.association().is_none() || found.changed_at() > since;
     need(!lives || others && idle, || {

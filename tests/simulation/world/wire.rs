@@ -118,7 +118,7 @@ impl World {
                     sent,
                     confirmed_at: its.map_or(sent, |its| its.confirmed_at),
                     observed_at: running.map_or(sent, |one| one.observed_at),
-                    began: running.map(|one| one.started),
+                    life: running.map(|one| (process, one.started)),
                     reason: its.map(|its| its.step.reason.clone()),
                     snapshot: running.and_then(Process::snapshot),
                 };
@@ -126,11 +126,11 @@ impl World {
                 self.ledger
                     .before(action, &self.account, &self.cluster, &moment, &self.scenario)
                     .map_err(told)?;
-                let began = moment.began.filter(|_| heard);
+                let life = moment.life.filter(|_| heard);
                 let answer = self.change(action)?;
-                if let (Some(began), Answer::Done(_)) = (began, &answer) {
+                if let (Some(life), Answer::Done(_)) = (life, &answer) {
                     let claim = self.claim_of(process, flight);
-                    self.ledger.heard((process, began), claim, action, self.now).map_err(told)?;
+                    self.ledger.heard(life, claim, action, self.now).map_err(told)?;
                 }
                 self.say(|| format!("operator {process}: {action:?} → {answer:?}"));
                 let effects: u64 = self.run.effects.values().sum();

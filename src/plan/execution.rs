@@ -56,7 +56,7 @@ pub enum End {
 }
 
 /// A step under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Execution {
     action: Action,
     settings: Settings,

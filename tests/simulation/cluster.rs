@@ -33,6 +33,8 @@ pub struct Live {
     /// Made again by its controller when it is gone.
     pub stateful: bool,
     pub ipv6: bool,
+    /// When its labels were last written.
+    pub labelled_at: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -47,6 +49,8 @@ pub struct Cluster {
     pub gone_since: BTreeMap<Uid, u64>,
     /// How long a freed IP is not given away.
     pub cool_down: u64,
+    /// Objects have no resourceVersion, for the same reason as ids of AWS are named.
+    pub unversioned: bool,
     made: u64,
 }
 
@@ -77,17 +81,27 @@ impl Cluster {
     }
 
     fn version(&mut self) -> String {
+        if self.unversioned {
+            return String::new();
+        }
         self.made += 1;
         self.made.to_string()
     }
 
-    pub fn make_pod(&mut self, key: &Key, seen: Pod, stateful: bool, ipv6: bool) -> Vec<Later> {
+    pub fn make_pod(
+        &mut self,
+        key: &Key,
+        seen: Pod,
+        stateful: bool,
+        ipv6: bool,
+        now: u64,
+    ) -> Vec<Later> {
         if self.pods.contains_key(key) {
             return Vec::new();
         }
         let uid = self.uid("p");
         let seen = Pod { uid: uid.clone(), ..seen };
-        self.pods.insert(key.clone(), Live { seen, stateful, ipv6 });
+        self.pods.insert(key.clone(), Live { seen, stateful, ipv6, labelled_at: now });
         vec![(50, Deed::Schedule(key.clone(), uid))]
     }
 
@@ -267,7 +281,7 @@ impl Cluster {
             Deed::RemovePod(key, uid) => self.remove_pod(&key, &uid, chance),
             Deed::Recreate(key, autocreate) => {
                 let seen = Pod { autocreate, phase: Phase::Pending, ..pod() };
-                self.make_pod(&key, seen, true, false)
+                self.make_pod(&key, seen, true, false, now)
             }
             Deed::Collect(key, uid) => {
                 if self.eips.get(&key).is_some_and(|eip| eip.uid == uid) {

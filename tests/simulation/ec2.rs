@@ -131,6 +131,10 @@ pub struct Account {
     pub interfaces: BTreeMap<InterfaceId, (String, BTreeSet<Ipv4Addr>)>,
     /// Those IPs are inside a delegated prefix, and not shown one by one.
     pub prefixes: bool,
+    /// Ids say whose they are, so that worlds which differ in the order of calls alone are the same.
+    pub named_ids: bool,
+    /// How often it has changed.
+    pub changes: u64,
     made: u64,
 }
 
@@ -139,7 +143,16 @@ type Answer<T> = Result<T, &'static str>;
 impl Account {
     pub fn new(limit: u64, lag: Lag) -> Self {
         let (elastics, interfaces) = (BTreeMap::new(), BTreeMap::new());
-        Self { lag, limit, elastics, interfaces, prefixes: false, made: 0 }
+        Self {
+            lag,
+            limit,
+            elastics,
+            interfaces,
+            prefixes: false,
+            named_ids: false,
+            changes: 0,
+            made: 0,
+        }
     }
 
     /// Addresses of another cluster that bears our name, and has namespaces and Eips like ours.
@@ -159,7 +172,9 @@ impl Account {
         }
     }
 
-    fn shown(&self, now: u64, chance: &mut Chance) -> u64 {
+    /// When a change that is made now is shown.
+    fn shown(&mut self, now: u64, chance: &mut Chance) -> u64 {
+        self.changes += 1;
         match self.lag {
             Lag::UpTo(most) => now + chance.between(0, most),
             _ => now,
@@ -182,8 +197,15 @@ impl Account {
             return Err("AddressLimitExceeded");
         }
         self.made += 1;
-        let id = format!("eipalloc-{}", self.made);
-        let ip = format!("203.0.{}.{}", 113 + self.made / 250, self.made % 250);
+        let nth = self.elastics.values().filter(|one| one.tags().eip == tags.eip).count();
+        let id = match self.named_ids {
+            true => format!("eipalloc-{}-{nth}", tags.eip),
+            false => format!("eipalloc-{}", self.made),
+        };
+        let ip = match self.named_ids {
+            true => id.clone(),
+            false => format!("203.0.{}.{}", 113 + self.made / 250, self.made % 250),
+        };
         let elastic = Elastic {
             ip,
             born: now,
@@ -230,8 +252,12 @@ impl Account {
             self.end(there, now, chance);
         }
         self.made += 1;
+        let nth = self.elastics.get(id).map_or(0, |elastic| elastic.association.0.len());
         let association = Association {
-            id: format!("eipassoc-{}", self.made),
+            id: match self.named_ids {
+                true => format!("eipassoc-{id}-{nth}"),
+                false => format!("eipassoc-{}", self.made),
+            },
             interface: interface.to_owned(),
             private_ip,
         };

@@ -42,7 +42,7 @@ pub struct Moment<'a> {
 }
 
 /// What has been done so far, as far as a later check needs it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// By Eip uid: when addresses were bought for it, or taken up.
     bought: BTreeMap<Uid, Vec<u64>>,
@@ -154,7 +154,8 @@ impl Ledger {
                 if scenario.second && doubled {
                     return Ok(());
                 }
-                release(address, account, cluster, since)
+                // A fresh read of the address has confirmed it.
+                release(address, account, cluster, at.confirmed_at.saturating_sub(lag(scenario)))
             }
             Action::Associate { address, private_ip, pod, pod_uid, .. } => {
                 let found = owned(account, cluster, address, "associated", since)?;
@@ -370,7 +371,9 @@ fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
 
 /// How long it may take to end an exposure once nothing is in the way.
 fn patience(scenario: &Scenario) -> u64 {
-    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence);
+    // What a person does in the AWS console is not watched, but looked at once in an interval.
+    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence)
+        || scenario.deeds.iter().any(|(_, user)| matches!(user, User::Move { .. }));
     let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
     let usual = 10 * SECOND;
     usual + lag(scenario) + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
@@ -379,7 +382,13 @@ fn patience(scenario: &Scenario) -> u64 {
 /// Whether somebody else changes our addresses.
 fn strangers(scenario: &Scenario) -> bool {
     let acts = |user: &User| {
-        matches!(user, User::Release { .. } | User::Disassociate { .. } | User::LoseNode { .. })
+        matches!(
+            user,
+            User::Release { .. }
+                | User::Disassociate { .. }
+                | User::Move { .. }
+                | User::LoseNode { .. }
+        )
     };
     scenario.second || scenario.deeds.iter().any(|(_, user)| acts(user))
 }
@@ -526,13 +535,13 @@ fn delete(eip: &Key, uid: &Uid, pod_uid: &Uid, cluster: &Cluster, at: &Moment<'_
     need(found.autocreated_for.as_ref() == Some(pod_uid), || {
         format!("S20: eip {eip} was not made by the operator for pod {pod_uid}")
     })?;
-    let asks = cluster.pods.get(eip).is_some_and(|live| {
+    let asking = cluster.pods.get(eip).filter(|live| {
         let pod = &live.seen;
         pod.uid == *pod_uid && pod.managed && pod.autocreate && !pod.phase.is_terminal()
     });
     // A label that comes back within the two seconds of the confirming read is nobody's fault.
-    let fresh = at.now - at.confirmed_at <= CONFIRMED + SECOND;
-    need(!asks || fresh, || format!("S20: eip {eip} is deleted while its pod asks for it"))
+    let asks = asking.is_some_and(|live| live.labelled_at + CONFIRMED + SECOND < at.now);
+    need(!asks, || format!("S20: eip {eip} is deleted while its pod asks for it"))
 }
 
 /// What should have come about, now that all has been quiet for long enough.

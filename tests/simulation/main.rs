@@ -15,6 +15,7 @@ mod world;
 use std::time::Duration;
 
 use search::{Order, search, sweep};
+use world::{explore, smalls};
 
 /// Seeds that every test run goes through.
 const FIXED: u64 = 2_000;
@@ -52,4 +53,21 @@ fn a_kill_after_any_effect_ends_like_the_undisturbed_run() {
     for verb in verbs.iter().chain(&more) {
         assert!(sweep.after.contains_key(verb), "no scenario kills after {verb}");
     }
+}
+
+/// States of each small world that every test run goes through.
+const STATES: usize = 4_000;
+
+#[test]
+fn no_promise_breaks_in_any_order() {
+    let most = asked("SMALL_STATES").map_or(STATES, |most| usize::try_from(most).unwrap_or(STATES));
+    let limit = Duration::from_secs(asked("SMALL_SECONDS").unwrap_or(600));
+    let mut broken = Vec::new();
+    for small in smalls() {
+        let found = explore(&small, most, limit);
+        let end = if found.complete { "to the end" } else { "not to the end" };
+        println!("{} states, {end}, {} violations: {small:?}", found.states, found.broken.len());
+        broken.extend(found.broken);
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
 }

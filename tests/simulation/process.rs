@@ -13,7 +13,7 @@ use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn
 use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snapshot, Status, Uid};
 
 /// A step on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flight {
     pub step: Step,
     execution: Execution,
@@ -21,14 +21,14 @@ pub struct Flight {
     pub confirmed_at: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Idle,
     Looking(Box<Snapshot>),
     Acting(Box<Acting>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Acting {
     snapshot: Snapshot,
     rounds: Rounds,
@@ -51,7 +51,7 @@ pub enum Want {
     Fault(String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// When it began. Its own clock counts from there.
     pub started: u64,
@@ -76,6 +76,20 @@ impl Process {
             next_flight: 0,
             cluster,
             settings,
+        }
+    }
+
+    /// What it knows and is about to do, without what it has merely counted.
+    pub fn essence(&self) -> String {
+        let Self { started, observed_at, memory, phase, .. } = self;
+        format!("{started} {observed_at} {memory:?} {phase:?}")
+    }
+
+    /// Counts anew, so that two processes which know the same are the same.
+    pub fn forget_counts(&mut self) {
+        self.cycles = 1;
+        if self.is_idle() {
+            self.next_flight = 0;
         }
     }
 

@@ -109,6 +109,10 @@ pub enum User {
     Release {
         nth: u64,
     },
+    /// Puts an address on another pod's IP, in two calls.
+    Move {
+        nth: u64,
+    },
     /// Takes our tags off.
     Untag {
         nth: u64,
@@ -250,6 +254,9 @@ impl Scenario {
         let apart = &mut Chance::new(seed ^ 0xdec1de);
         let settings = settings(&mut deeds, apart);
         let prefixes = apart.happens(25);
+        if matches!(seed % 7, 0 | 4) {
+            bursts(&mut deeds, apart);
+        }
         let count = if chance.happens(30) { 0 } else { chance.between(1, 5) };
         let faults = (0..count).map(|_| fault(chance)).collect();
         Self {
@@ -282,6 +289,7 @@ impl Scenario {
                     | User::Pause { .. }
                     | User::Disassociate { .. }
                     | User::Release { .. }
+                    | User::Move { .. }
                     | User::Untag { .. }
                     | User::DeleteDefinition
                     | User::ReleaseAll
@@ -306,6 +314,16 @@ impl Scenario {
     }
 }
 
+/// Many deeds happen within a moment of another one, where they meet what is under way.
+fn bursts(deeds: &mut [(u64, User)], chance: &mut Chance) {
+    deeds.sort_by_key(|(at, _)| *at);
+    for index in 1..deeds.len() {
+        if chance.happens(60) {
+            deeds[index].0 = deeds[index - 1].0 + chance.between(0, 400);
+        }
+    }
+}
+
 /// What the person who runs the operator decides, and what people do about it. From a chance of its
 /// own, so that the deeds of a seed stay what they were.
 fn settings(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) -> Settings {
@@ -317,11 +335,17 @@ fn settings(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) -> Settings {
         settings.release_orphans = true;
         settings.orphan_grace = chance.pick(&[60, 120]);
         settings.max_releases = chance.pick(&[None, Some(1), Some(50), Some(50)]);
-        deeds.push((chance.between(0, TROUBLED), User::StripFinalizer { key: eip_key(chance) }));
-        deeds.push((chance.between(0, TROUBLED), User::DeleteEip { key: eip_key(chance) }));
+        for _ in 0..chance.between(1, 4) {
+            let (at, key) = (chance.between(0, TROUBLED), eip_key(chance));
+            deeds.push((at, User::StripFinalizer { key: key.clone() }));
+            deeds.push((at + chance.between(0, 50), User::DeleteEip { key }));
+        }
     }
     if chance.happens(30) {
         settings.namespace_limit = Some(chance.between(1, 2));
+    }
+    if chance.happens(30) {
+        deeds.push((chance.between(0, TROUBLED), User::Move { nth: chance.between(0, 9) }));
     }
     if chance.happens(30) {
         deeds.push((chance.between(0, TROUBLED), User::Untag { nth: chance.between(0, 9) }));

@@ -1,7 +1,10 @@
 //! The world of one run: time, chance, AWS, the cluster, the operators, and what goes wrong.
 
+mod small;
 mod users;
 mod wire;
+
+pub use small::{explore, smalls};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -57,7 +60,7 @@ impl fmt::Display for Violation {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Event {
     Deed(Deed),
     User(usize),
@@ -70,7 +73,7 @@ enum Event {
 }
 
 /// A place where an operator runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seat {
     process: Option<Process>,
     /// Answers to an earlier life are void.
@@ -91,6 +94,7 @@ pub struct Run {
     pub effects: BTreeMap<&'static str, u64>,
 }
 
+#[derive(Clone)]
 pub struct World {
     pub now: u64,
     pub scenario: Scenario,

@@ -14,7 +14,7 @@ impl World {
         let later = match user {
             User::MakePod { key, stateful, autocreate, host_network, ipv6 } => {
                 let seen = Pod { autocreate, host_network, ..pod() };
-                self.cluster.make_pod(&key, seen, stateful, ipv6)
+                self.cluster.make_pod(&key, seen, stateful, ipv6, now)
             }
             User::DeletePod { key, grace } => self.cluster.delete_pod(&key, grace, chance),
             User::ForceDelete { key } => self.cluster.force_delete(&key, chance),
@@ -26,12 +26,14 @@ impl World {
             User::SetManaged { key, managed } => {
                 if let Some(live) = self.cluster.pods.get_mut(&key) {
                     live.seen.managed = managed;
+                    live.labelled_at = now;
                 }
                 Vec::new()
             }
             User::SetAutocreate { key, autocreate } => {
                 if let Some(live) = self.cluster.pods.get_mut(&key) {
                     live.seen.autocreate = autocreate;
+                    live.labelled_at = now;
                 }
                 Vec::new()
             }
@@ -112,6 +114,18 @@ impl World {
                     self.account.end(&id, now, &mut self.chance);
                     let _ = self.account.release(&id, now, &mut self.chance);
                     self.ledger.taken(&self.account.elastics[&id].tags().eip);
+                }
+                Vec::new()
+            }
+            User::Move { nth } => {
+                let free = self.account.interfaces.iter().find_map(|(interface, (_, ips))| {
+                    let ip = ips.iter().find(|ip| self.account.on(**ip).is_none())?;
+                    Some((interface.clone(), *ip))
+                });
+                if let (Some(id), Some((interface, ip))) = (self.nth(nth), free) {
+                    self.account.end(&id, now, &mut self.chance);
+                    let chance = &mut self.chance;
+                    let _ = self.account.associate(&id, &interface, ip, now, chance);
                 }
                 Vec::new()
             }

@@ -202,9 +202,11 @@ impl World {
                 }
             }
             Action::Disassociate { address, association, .. } => {
+                let there = self.account.elastics.get(address).and_then(Elastic::association);
+                let there = there.map(|there| there.id.clone());
                 match self.account.disassociate(association, now, chance) {
-                    Ok(of) if of != *address => {
-                        return Err(format!("S8: {association} was of {of}, not of {address}"));
+                    Ok(of) if of != *address || there.as_ref() != Some(association) => {
+                        return Err(format!("S8: {there:?} of {of} ends instead of {association}"));
                     }
                     Ok(_) => Ok(Outcome::Done),
                     Err(code) => Err(code),
@@ -212,6 +214,12 @@ impl World {
             }
             kubernetes => {
                 let done = self.cluster.perform(kubernetes, now);
+                if let (Ok(_), Action::Annotate { pod, uid, .. } | Action::Clear { pod, uid }) =
+                    (&done, kubernetes)
+                    && self.cluster.pods.get(pod).is_some_and(|live| live.seen.uid != *uid)
+                {
+                    return Err(format!("S9: a write for pod {uid} hits its successor"));
+                }
                 // Our own writes do not ring, but a deletion does.
                 if matches!(kubernetes, Action::Delete { .. }) {
                     self.changed();
@@ -269,7 +277,7 @@ fn failed(action: &Action, code: &str) -> Answer {
     Answer::Failed(Failure { code: code.to_owned(), message: code.to_owned(), meaning })
 }
 
-fn no_answer(call: &Call) -> Answer {
+pub(super) fn no_answer(call: &Call) -> Answer {
     match call {
         Call::Perform(action) if is_ec2(call) => failed(action, "Timeout"),
         Call::DescribeAddress(_) => Answer::Failed(Failure {

@@ -1,0 +1,413 @@
+//! Small worlds, gone through to the end: every order in which what is under way may happen, with one
+//! crash, one lost answer and one stale read at any of its places.
+//!
+//! It is the same world as elsewhere, whose events happen in any order instead of that of the
+//! clock. The clock goes on in thirds of the settle time, at any place too.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use eip_operator::plan::execution::Call;
+use eip_operator::plan::look::Read;
+use eip_operator::plan::snapshot::Key;
+
+use super::super::chance::Chance;
+use super::super::ec2::{Account, Lag};
+use super::super::invariants::SETTLE;
+use super::super::scenario::{SECOND, Scenario, User};
+use super::wire::no_answer;
+use super::{Event, World};
+
+/// By then both Eips have been served.
+const SERVED: u64 = 20 * SECOND;
+/// The clock's step.
+const TICK: u64 = SETTLE / 3;
+
+/// What an exploration came to.
+#[derive(Debug)]
+pub struct Explored {
+    pub states: usize,
+    /// Every state that can be reached was reached.
+    pub complete: bool,
+    /// The promises that were broken, each with the way there.
+    pub broken: Vec<String>,
+}
+
+/// A world, and what may still go wrong in it.
+#[derive(Clone)]
+struct State {
+    world: World,
+    /// The account before it last changed, and when that was.
+    before: Option<(u64, Account)>,
+    /// People's deeds that are still to come.
+    deeds: Vec<User>,
+    ticks: u64,
+    crash: bool,
+    lost: bool,
+    stale: bool,
+    way: Option<Arc<Way>>,
+}
+
+/// What has happened, the last of it first.
+struct Way {
+    step: Move,
+    before: Option<Arc<Way>>,
+}
+
+/// One thing that may happen next.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    /// An event that is under way, by its place in the queue.
+    Event(usize),
+    /// The same, and its answer is lost; `done`: it took effect before.
+    Lost(usize, bool),
+    /// A listing that shows the account as it was before its last change.
+    Stale(usize),
+    /// The operator is killed.
+    Crash,
+    Deed(usize),
+    Tick,
+}
+
+/// A beginning, from which everything that can happen is gone through.
+#[derive(Clone, Debug)]
+pub struct Small {
+    /// The operator has served both Eips already.
+    pub served: bool,
+    /// What people do, each at any time.
+    pub deeds: Vec<User>,
+    /// How often the clock goes on by a third of the settle time.
+    pub ticks: u64,
+}
+
+/// Goes through all states that can be reached, as far as `most` states and `limit` allow.
+pub fn explore(small: &Small, most: usize, limit: Duration) -> Explored {
+    let began = Instant::now();
+    let hasher = RandomState::new();
+    let first = State::first(small);
+    let seen = Mutex::new(HashSet::from([first.print(&hasher)]));
+    let open = Mutex::new(vec![first]);
+    let (busy, count) = (AtomicUsize::new(0), AtomicUsize::new(1));
+    let (broken, cut) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let next = {
+                        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+                        let next = open.pop();
+                        busy.fetch_add(usize::from(next.is_some()), Ordering::SeqCst);
+                        next
+                    };
+                    let Some(state) = next else {
+                        if busy.load(Ordering::SeqCst) == 0 {
+                            return;
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                        continue;
+                    };
+                    let mut found = Vec::new();
+                    for step in state.moves() {
+                        match state.after(step) {
+                            Ok(next) => found.push((next.print(&hasher), next)),
+                            Err(what) => {
+                                let mut broken =
+                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
+                                let way = state.told(small);
+                                let last = state.named(step);
+                                broken.push(format!("{way}{last}\n{what}"));
+                                cut.store(broken.len() > 3, Ordering::SeqCst);
+                            }
+                        }
+                    }
+                    let over = began.elapsed() >= limit || count.load(Ordering::SeqCst) >= most;
+                    if over && !found.is_empty() {
+                        cut.store(true, Ordering::SeqCst);
+                    }
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    found.retain(|(print, _)| seen.insert(*print));
+                    count.store(seen.len(), Ordering::SeqCst);
+                    drop(seen);
+                    let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+                    if cut.load(Ordering::SeqCst) {
+                        open.clear();
+                    } else {
+                        open.extend(found.into_iter().map(|(_, next)| next));
+                    }
+                    busy.fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    let states = count.load(Ordering::SeqCst);
+    let complete = !cut.load(Ordering::SeqCst);
+    Explored { states, complete, broken: broken.into_inner().unwrap_or_default() }
+}
+
+impl State {
+    /// Two Eips, two pods, and two pod IPs for them.
+    fn first(small: &Small) -> Self {
+        let deeds = &small.deeds;
+        // What may be stale for as long as the settle time is what the promises are judged by.
+        let mut scenario = Scenario::undisturbed(2);
+        (scenario.lag, scenario.slots) = (Lag::UpTo(SETTLE), 2);
+        scenario.deeds = deeds.iter().cloned().map(|deed| (0, deed)).collect();
+        let mut world = World::new(scenario, false);
+        world.queue.clear();
+        world.account.lag = Lag::None;
+        world.account.named_ids = true;
+        world.cluster.unversioned = true;
+        world.cluster.hosts.remove("n2");
+        world.account.interfaces.remove("eni-2");
+        for (eip, pod) in [("web", "web-0"), ("spare", "web-1")] {
+            let (namespace, key) = ("shop", Key::new("shop", pod));
+            let make = User::MakePod {
+                key,
+                stateful: true,
+                autocreate: false,
+                host_network: false,
+                ipv6: false,
+            };
+            world.user(make);
+            while let Some((_, event)) = world.queue.pop_first() {
+                let _ = world.happen(event);
+            }
+            world.user(User::MakeEip { key: Key::new(namespace, eip), pod: pod.to_owned() });
+        }
+        world.push(0, Event::Restart { process: 0 });
+        if small.served {
+            let _ = world.run_until(SERVED);
+            world.queue.clear();
+        }
+        let (deeds, ticks) = (deeds.clone(), small.ticks);
+        Self { world, before: None, deeds, ticks, crash: true, lost: true, stale: true, way: None }
+    }
+
+    fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        // Steps of one round do not depend on each other: they are begun one after the other.
+        let is_ours = |event: &&Event| matches!(event, Event::Effect { epoch, .. } if *epoch == self.world.seats[0].epoch);
+        let first = self.world.queue.values().filter(is_ours).filter_map(Event::flight).min();
+        for (place, event) in self.world.queue.values().enumerate() {
+            if is_ours(&event) && event.flight() != first {
+                continue;
+            }
+            match event {
+                Event::Tick { .. } => continue, // the clock goes on by itself here
+                Event::Effect { call: Call::Perform(_), .. } if self.lost => {
+                    moves.extend([Move::Lost(place, true), Move::Lost(place, false)]);
+                }
+                Event::Read { read: Read::Addresses, .. } if self.stale && self.lags() => {
+                    moves.push(Move::Stale(place));
+                }
+                _ => {}
+            }
+            moves.push(Move::Event(place));
+        }
+        if self.crash && self.world.seats[0].process.is_some() {
+            moves.push(Move::Crash);
+        }
+        moves.extend((0..self.deeds.len()).map(Move::Deed));
+        if self.ticks > 0 {
+            moves.push(Move::Tick);
+        }
+        moves
+    }
+
+    /// Whether EC2 may still show the account as it was.
+    fn lags(&self) -> bool {
+        self.before.as_ref().is_some_and(|(at, _)| at + SETTLE > self.world.now)
+    }
+
+    fn after(&self, step: Move) -> Result<Self, String> {
+        let mut next = self.clone();
+        next.way = Some(Arc::new(Way { step, before: self.way.clone() }));
+        // What is left to chance is always the same here.
+        next.world.chance = Chance::new(0);
+        let account = self.world.account.clone();
+        match step {
+            Move::Event(place) => {
+                if let Some(event) = next.take(place) {
+                    next.happen(event)?;
+                }
+                // An answer that comes later is a lost one, or that of a killed process. Only what
+                // lies between addresses and cluster, and between those and what is read after
+                // them, makes a difference to what is seen.
+                let at_once = |event: &Event| match event {
+                    Event::Answer { .. } => true,
+                    Event::Read { read, .. } => !matches!(
+                        read,
+                        Read::Addresses | Read::Eips | Read::Definition | Read::Nodes
+                    ),
+                    _ => false,
+                };
+                while let Some(place) = next.world.queue.values().position(at_once) {
+                    if let Some(event) = next.take(place) {
+                        next.happen(event)?;
+                    }
+                }
+            }
+            Move::Lost(place, done) => {
+                next.lost = false;
+                if let Some(Event::Effect { process, epoch, flight, call, sent, .. }) =
+                    next.take(place)
+                {
+                    let answer = no_answer(&call);
+                    if done {
+                        let heard = false;
+                        next.happen(Event::Effect { process, epoch, flight, call, sent, heard })?;
+                    }
+                    let now = next.world.now;
+                    next.world.push(now, Event::Answer { process, epoch, flight, answer });
+                    // Nothing tells the time at which it is given up from that of the effect.
+                    let place = next.world.queue.len() - 1;
+                    if let Some(answer) = next.take(place) {
+                        next.happen(answer)?;
+                    }
+                }
+            }
+            Move::Stale(place) => {
+                next.stale = false;
+                if let (Some(event), Some((_, shown))) = (next.take(place), &self.before) {
+                    next.world.account = shown.clone();
+                    let happened = next.happen(event);
+                    next.world.account.clone_from(&account);
+                    happened?;
+                }
+            }
+            Move::Crash => {
+                next.crash = false;
+                next.world.user(User::Crash { process: 0 });
+                // What the dead process would have read or been told is void.
+                next.world.queue.retain(|_, event| {
+                    !matches!(event, Event::Read { .. } | Event::Answer { .. } | Event::Ring { .. })
+                });
+            }
+            Move::Deed(place) => {
+                let deed = next.deeds.remove(place);
+                next.world.user(deed);
+                next.world.changed();
+            }
+            Move::Tick => {
+                next.ticks -= 1;
+                next.world.now += TICK;
+                next.world.ring(0, 0);
+            }
+        }
+        if next.world.account.changes != account.changes {
+            next.before = Some((next.world.now, account));
+        }
+        if let Some(process) = &mut next.world.seats[0].process {
+            process.forget_counts();
+        }
+        Ok(next)
+    }
+
+    fn take(&mut self, place: usize) -> Option<Event> {
+        let key = *self.world.queue.keys().nth(place)?;
+        self.world.queue.remove(&key)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        self.world.happen(event).map_err(|(what, _)| what)
+    }
+
+    /// How it came to this, for a report: by going the way again.
+    fn told(&self, small: &Small) -> String {
+        let mut steps = Vec::new();
+        let mut way = self.way.as_ref();
+        while let Some(here) = way {
+            steps.push(here.step);
+            way = here.before.as_ref();
+        }
+        let (mut state, mut text) = (Self::first(small), String::new());
+        for step in steps.into_iter().rev() {
+            text.push_str(&state.named(step));
+            text.push('\n');
+            if let Ok(next) = state.after(step) {
+                state = next;
+            }
+        }
+        text
+    }
+
+    fn named(&self, step: Move) -> String {
+        let event = |place: usize| self.world.queue.values().nth(place);
+        match step {
+            Move::Event(place) => format!("{:?}", event(place)),
+            Move::Lost(place, done) => format!("lost, done: {done}: {:?}", event(place)),
+            Move::Stale(place) => format!("stale: {:?}", event(place)),
+            Move::Deed(place) => format!("{:?}", self.deeds[place]),
+            Move::Crash | Move::Tick => format!("{step:?}"),
+        }
+    }
+
+    /// 128 bits that stand for the state: what is the same, and will go on the same, has the same.
+    fn print(&self, hasher: &RandomState) -> u128 {
+        let World { now, account, cluster, ledger, queue, seats, .. } = &self.world;
+        let mut under_way: Vec<String> = queue
+            .values()
+            .filter(|event| !matches!(event, Event::Tick { .. }))
+            .map(|event| format!("{event:?}"))
+            .collect();
+        under_way.sort();
+        under_way.dedup(); // a second bell rings for the same cycle
+        let seat = &seats[0];
+        let process = seat.process.as_ref().map(super::Process::essence);
+        let rest = (seat.epoch, seat.rung, self.crash, self.lost, self.stale, self.ticks);
+        let deeds = &self.deeds;
+        let before = self.before.as_ref().filter(|_| self.stale && self.lags());
+        let mut print = Print(hasher.build_hasher(), hasher.build_hasher());
+        print.1.write_u8(1);
+        let written = write!(
+            print,
+            "{now} {account:?} {cluster:?} {ledger:?} {under_way:?} {process:?} {rest:?} {deeds:?} {before:?}"
+        );
+        debug_assert!(written.is_ok(), "hashing cannot fail");
+        u128::from(print.0.finish()) << 64 | u128::from(print.1.finish())
+    }
+}
+
+/// Takes in text and keeps 128 bits of it.
+struct Print<H>(H, H);
+
+impl<H: Hasher> Write for Print<H> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        self.1.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Event {
+    fn flight(&self) -> Option<u64> {
+        match self {
+            Self::Effect { flight, .. } => Some(*flight),
+            _ => None,
+        }
+    }
+}
+
+/// The small worlds: two Eips are served from nothing; then a pod is replaced, an Eip goes, and the
+/// other is pointed at its pod, any two of them in any order.
+pub fn smalls() -> Vec<Small> {
+    let key = |name: &str| Key::new("shop", name);
+    let deeds = [
+        User::DeletePod { key: key("web-0"), grace: 0 },
+        User::DeleteEip { key: key("web") },
+        User::Rename { key: key("spare"), pod: "web-0".to_owned() },
+    ];
+    let pair = |left: usize, right: usize| Small {
+        served: true,
+        deeds: vec![deeds[left].clone(), deeds[right].clone()],
+        ticks: 1,
+    };
+    let nothing = Small { served: false, deeds: Vec::new(), ticks: 1 };
+    vec![nothing, pair(0, 1), pair(0, 2), pair(1, 2)]
+}

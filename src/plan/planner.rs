@@ -126,13 +126,9 @@ impl<'a> Draft<'a> {
         steps.any(|step| matches!(&step.action, Action::Tag { address, .. } if address == id))
     }
 
-    /// Ending exposure and telling people never wait for an earlier failure.
+    /// The earlier failure for which an action waits.
     fn pause(&self, uid: &Uid, action: &Action) -> Option<Wait> {
-        let always = matches!(
-            action,
-            Action::Disassociate { .. } | Action::Clear { .. } | Action::Record { .. }
-        );
-        if always {
+        if is_never_held_back(action) {
             return None;
         }
         let recent = &self.snapshot.recent;
@@ -149,6 +145,11 @@ impl<'a> Draft<'a> {
         self.plan.notes.sort_by(|a, b| a.subject.cmp(&b.subject));
         self.plan
     }
+}
+
+/// Ending exposure and telling people never wait for an earlier failure.
+fn is_never_held_back(action: &Action) -> bool {
+    matches!(action, Action::Disassociate { .. } | Action::Clear { .. } | Action::Record { .. })
 }
 
 /// The most urgent first; of equal urgency one of each namespace, then the second of each, so that

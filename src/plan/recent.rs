@@ -70,6 +70,8 @@ struct Effect {
 
 #[derive(Clone, Debug)]
 struct Setback {
+    /// What failed.
+    verb: &'static str,
     until: u64,
     count: u32,
     failure: Failure,
@@ -118,7 +120,10 @@ impl Memory {
 
     /// Remembers what a call has done.
     pub fn done(&mut self, uid: &Uid, action: &Action, outcome: &Outcome, now: u64, settle: u64) {
-        self.backoff.remove(uid);
+        // That something else was done, as a status which tells of a failure, is no end of it.
+        if self.backoff.get(uid).is_some_and(|setback| setback.verb == action.verb()) {
+            self.backoff.remove(uid);
+        }
         match (action, outcome) {
             (Action::Hold { uid, .. }, _) => {
                 self.intents.entry(uid.clone()).or_insert(now);
@@ -169,8 +174,8 @@ impl Memory {
         let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
         let longest = if urgent { URGENT_PAUSE } else { LONGEST_PAUSE };
         if failure.meaning == Meaning::Stop {
-            let setback =
-                Setback { until: now + longest * 1000, count: 1, failure: failure.clone() };
+            let (until, failure) = (now + longest * 1000, failure.clone());
+            let setback = Setback { verb: action.verb(), until, count: 1, failure };
             self.stopped.insert(action.verb().to_owned(), setback);
             return;
         }
@@ -180,7 +185,8 @@ impl Memory {
             _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(longest),
         };
         let until = now + seconds * 1000 + spread(uid, count, seconds);
-        self.backoff.insert(uid.clone(), Setback { until, count, failure: failure.clone() });
+        let (verb, failure) = (action.verb(), failure.clone());
+        self.backoff.insert(uid.clone(), Setback { verb, until, count, failure });
     }
 
     /// Milliseconds until the next pause is over, if there is one.

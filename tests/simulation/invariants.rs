@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use eip_operator::plan::action::{Action, Reason};
 use eip_operator::plan::claims::eligible;
 use eip_operator::plan::forecast::Outcome;
+use eip_operator::plan::meaning::Meaning;
 use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Snapshot, Uid};
 
 use super::cluster::Cluster;
@@ -20,6 +21,9 @@ use super::world::{INTERVAL, NAME, UID, World};
 pub const SETTLE: u64 = 300 * SECOND;
 /// How old a confirming read may be when its call is sent.
 const CONFIRMED: u64 = 2 * SECOND;
+/// Between two tries of what a person must mend first; a step that succeeds in between may be what
+/// mended it.
+const SLOW: u64 = 20 * SECOND;
 /// Between two moves of one address.
 const DWELL: u64 = 60 * SECOND;
 /// The CNI keeps an IP for thirty seconds; five are for what lies between.
@@ -60,6 +64,10 @@ pub struct Ledger {
     moves: BTreeMap<(Life, Uid), Vec<u64>>,
     /// Releases that a process was told of, and of which of them no Eip was left.
     released: BTreeMap<Life, Vec<(AllocationId, u64, bool)>>,
+    /// By process, Eip and verb: when it was last told that a person must mend something.
+    refused: BTreeMap<(Life, Uid, &'static str), u64>,
+    /// What has been asked again too soon.
+    hasty: Option<String>,
     /// Since when the definition is being deleted.
     ends_since: Option<u64>,
 }
@@ -77,6 +85,25 @@ impl Ledger {
     /// The definition of Eips is being deleted.
     pub fn definition_deleted(&mut self, now: u64) {
         self.ends_since.get_or_insert(now);
+    }
+
+    /// A process is told that a call of its was not carried out.
+    pub fn refused(
+        &mut self,
+        life: Life,
+        uid: Uid,
+        verb: &'static str,
+        meaning: Meaning,
+        now: u64,
+    ) {
+        let purchase = matches!(verb, "allocate" | "associate" | "release");
+        if meaning != Meaning::Slow || !purchase {
+            return;
+        }
+        let last = self.refused.insert((life, uid.clone(), verb), now);
+        if let Some(last) = last.filter(|last| last + SLOW > now) {
+            self.hasty = Some(format!("S13: {verb} for {uid} again at {now}, after {last}"));
+        }
     }
 
     /// A process is told that a call of its was carried out.
@@ -321,6 +348,9 @@ impl Ledger {
         cluster: &Cluster,
         scenario: &Scenario,
     ) -> Check {
+        if let Some(hasty) = self.hasty.take() {
+            return Err(hasty);
+        }
         if scenario.cool_down == 0 {
             return Ok(());
         }

@@ -26,6 +26,12 @@ impl World {
         if let Some(code) = self.refusal(process, flight, verb) {
             let Call::Perform(action) = &call else { return };
             let answer = failed(action, code);
+            let life = self.seats[process].process.as_ref().map(|one| (process, one.started));
+            if let (Some(life), Some(uid), Answer::Failed(failure)) =
+                (life, self.claim_of(process, flight), &answer)
+            {
+                self.ledger.refused(life, uid, verb, failure.meaning, sent);
+            }
             self.say(|| format!("operator {process}: {verb} answers {code}"));
             self.push(sent + after, Event::Answer { process, epoch, flight, answer });
             return;

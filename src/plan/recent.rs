@@ -134,6 +134,7 @@ impl Memory {
             (Action::Allocate { uid, .. }, Outcome::Allocated { address, .. })
             | (Action::Tag { uid, address, .. }, _) => {
                 self.seen.insert((address.clone(), uid.clone()), now + settle * 1000);
+                self.unclaimed.remove(address);
             }
             (Action::Associate { address, .. }, _) => {
                 self.is_back(address);
@@ -185,8 +186,11 @@ impl Memory {
             _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(longest),
         };
         let until = now + seconds * 1000 + spread(uid, count, seconds);
-        let (verb, failure) = (action.verb(), failure.clone());
-        self.backoff.insert(uid.clone(), Setback { verb, until, count, failure });
+        // A lesser failure does not shorten the pause after a greater one.
+        if self.backoff.get(uid).is_none_or(|setback| setback.until < until) {
+            let (verb, failure) = (action.verb(), failure.clone());
+            self.backoff.insert(uid.clone(), Setback { verb, until, count, failure });
+        }
     }
 
     /// Milliseconds until the next pause is over, if there is one.

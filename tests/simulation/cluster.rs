@@ -124,6 +124,7 @@ impl Cluster {
     pub fn restore(&mut self, key: &Key, held: bool, now: u64) {
         let (uid, version) = (self.uid("e"), self.version());
         if let Some(eip) = self.eips.get_mut(key) {
+            self.unfit_since.entry(eip.uid.clone()).or_insert(now);
             self.gone_since.insert(eip.uid.clone(), now);
             (eip.uid, eip.version, eip.held) = (uid, version, held);
             eip.deleting = false;

@@ -315,9 +315,10 @@ impl Account {
     }
 
     /// The address never had some of its tags.
-    pub fn never_tagged(&mut self, id: &str, change: impl Fn(&mut Tags)) {
+    pub fn never_tagged(&mut self, id: &str, change: impl Fn(&mut Tags), now: u64) {
         let bought = self.elastics.get_mut(id).map(|elastic| &mut elastic.tags.0);
-        if let Some([(_, _, tags)]) = bought.map(Vec::as_mut_slice) {
+        if let Some([(at, _, tags)]) = bought.map(Vec::as_mut_slice) {
+            *at = now; // a look that is under way may have seen it otherwise
             change(tags);
         }
     }

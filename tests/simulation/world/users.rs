@@ -83,7 +83,7 @@ impl World {
                     let forget = |tags: &mut Tags| {
                         (tags.cluster_uid, tags.allocated_at) = (None, None);
                     };
-                    self.account.never_tagged(&id, forget);
+                    self.account.never_tagged(&id, forget, now);
                 }
                 Vec::new()
             }
@@ -132,6 +132,7 @@ impl World {
             User::Untag { nth } => {
                 if let Some(id) = self.nth(nth) {
                     self.ledger.taken(&self.account.elastics[&id].tags().eip);
+                    self.ledger.untagged.insert(id.clone());
                     let off = |tags: &mut Tags| *tags = Tags::default();
                     let _ = self.account.tag(&id, off, now, &mut self.chance);
                 }

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import time
 
-from world import RBAC, ROOT, SETTLE, WRITING, Differs, eventually, same, throughout
+from world import OURS, RBAC, ROOT, SETTLE, WRITING, Differs, eventually, same, throughout
 
 BEFORE, TOGETHER, ALONE = "before the definition is installed", "side by side", "one after another"
+LAST = "when the definition is needed no more"
 CHECKS = []  # (when, promise, function)
 
 
@@ -303,6 +304,124 @@ def healthz(world):
     text = eventually(7, world.answers, "healthz", 503)
     same("its first words", text[:21], "no cycle ended for 3s")
     eventually(10, world.answers, "healthz", 200)
+
+
+def killed_at(world, action, calls, bring, look):
+    """kill -9 while this call is under way; it takes effect, and nobody hears of it. Then another operator starts, and
+    in the end as many calls were made as by an operator that nobody kills."""
+    before = len(world.mutations())
+    world.faults(fault(action, "delay", nth=1, seconds=2))
+    bring()
+    eventually(40, world.struck, 1)
+    world.signal(signal.SIGKILL)
+    same("the exit code", world.ended(5), -signal.SIGKILL)
+    time.sleep(2.5)
+    world.faults()
+    world.start()
+    eventually(60, look)
+    throughout(SETTLE + 2, look)
+    same(f"calls, with the {action} of which the first operator did not hear", world.mutations()[before:], calls)
+
+
+@promise("an operator killed at a call of usage A is followed by one that serves the pod, without a call more")
+def killed_in_usage_a(world):
+    for action in (calls := ["AllocateAddress", "AssociateAddress"]):
+        name = action[:4].lower()
+        world.start()
+        killed_at(world, action, calls, lambda: world.make(name, f"{name}-0"),
+                  lambda: world.served(name, f"{name}-0"))
+        world.stop()
+
+
+@promise("an operator killed at a call of usage B is followed by one that serves the pod, without a call more")
+def killed_in_usage_b(world):
+    for action in (calls := ["AllocateAddress", "AssociateAddress"]):
+        name = f"{action[:4].lower()}-0"
+        world.start()
+        killed_at(world, action, calls, lambda: world.make_pod(name, autocreate_eip=True),
+                  lambda: world.served(name, name))
+        world.stop()
+
+
+@promise("an operator killed at a call of a move is followed by one that ends the move, without a call more")
+def killed_in_a_move(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    first, target = world.address("web")["publicIp"], "web-0"
+    for action in (calls := ["DisassociateAddress", "AssociateAddress"]):
+        # Each operator may move an address once without waiting.
+        target = f"{action[:4].lower()}-0"
+        world.make_pod(target)
+        eventually(20, world.has_ip, target)
+        killed_at(world, action, calls, lambda: world.point("web", target), lambda: world.served("web", target))
+    same("the address", world.address("web")["publicIp"], first)
+
+
+@promise("an operator killed at a call of a deletion is followed by one that leaves nothing behind, without a call more")
+def killed_in_a_deletion(world):
+    for action in (calls := ["DisassociateAddress", "ReleaseAddress"]):
+        name = action[:4].lower()
+        world.start()
+        world.make(name, f"{name}-0")
+        eventually(30, world.served, name, f"{name}-0")
+        killed_at(world, action, calls, lambda: world.delete("eips", name), lambda: world.released(name))
+        world.stop()
+
+
+# --- what people do
+
+
+@promise("an address without an Eip is reported, and released only with RELEASE_ORPHANS, after ORPHAN_GRACE")
+def orphan(world):
+    world.start()
+    world.make_eip("other", "nobody")
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    world.stop()
+    world.strip("web")
+    world.delete("eips", "web")
+    world.start()
+    eventually(20, world.said, "which does not exist; it is not released")
+    throughout(5, world.address, "web")
+    world.stop()
+    world.start(RELEASE_ORPHANS="true", ORPHAN_GRACE="10s")
+    throughout(8, world.address, "web")
+    eventually(30, world.released, "web")
+    world.address("other")
+
+
+@promise("an address whose tags a person took off is neither replaced nor touched, and served again once they are back")
+def untagged(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    allocation = world.address("web")["allocationId"]
+    bought, tags = len(world.calls("AllocateAddress")), world.take_tags(allocation)
+    eventually(SETTLE + 20, world.ready, "web", "False", "Untagged")
+    world.looks(5)
+    world.ready("web", "False", "Untagged")
+    world.put_tags(allocation, tags)
+    eventually(20, world.served, "web", "web-0")
+    same("purchases", len(world.calls("AllocateAddress")), bought)
+    same("the address", world.address("web")["allocationId"], allocation)
+
+
+@promise("when the definition is deleted the addresses stay on their pods until a person says that they may go", LAST)
+def definition_deleted(world):
+    world.start()
+    world.make("web", "web-0")
+    eventually(30, world.served, "web", "web-0")
+    before = world.mutations()
+    definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/eips.materialize.cloud"
+    world.kubernetes.ask("DELETE", definition)
+    eventually(20, lambda: same("the eip is being deleted", "deletionTimestamp" in world.eip("web")["metadata"], True))
+    eventually(20, world.said, "its address is kept until a person annotates")
+    throughout(5, lambda: same("mutating calls", world.mutations(), before))
+    world.address("web")
+    release = {"metadata": {"annotations": {OURS + "release-all": "true"}}}
+    world.kubernetes.ask("PATCH", definition, release, "application/merge-patch+json")
+    eventually(30, world.released, "web")
 
 
 # --- what concerns all

@@ -15,7 +15,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
-from ec2_query import call  # noqa: E402 (the path must be set first)
+from ec2_query import call, tag_parameters  # noqa: E402 (the path must be set first)
 from processes import free_port, listens  # noqa: E402
 
 SETTLE = 5
@@ -226,6 +226,18 @@ class World:
                     "publicIp", "allocationId", "associationId", "privateIpAddress")})
         return found
 
+    def take_tags(self, allocation):
+        """Takes all tags off an address, and says what they were."""
+        url, tags = os.environ["EC2_DIRECT_URL"], {}
+        for item in call(url, "DescribeAddresses", **{"AllocationId.1": allocation}).findall("addressesSet/item"):
+            tags = {tag.findtext("key"): tag.findtext("value") for tag in item.findall("tagSet/item")}
+        keys = {f"Tag.{n}.Key": key for n, key in enumerate(tags, 1)}
+        call(url, "DeleteTags", **{"ResourceId.1": allocation, **keys})
+        return tags
+
+    def put_tags(self, allocation, tags):
+        call(os.environ["EC2_DIRECT_URL"], "CreateTags", **{"ResourceId.1": allocation}, **tag_parameters(tags))
+
     def address(self, eip):
         found = self.addresses(eip)
         same(f"number of addresses of eip {eip}", len(found), 1)
@@ -260,6 +272,17 @@ class World:
     def unlabel(self, pod):
         self.kubernetes.ask("PATCH", self.path("pods", pod), {"metadata": {"labels": {OURS + "manage": None}}},
                             "application/merge-patch+json")
+
+    def point(self, eip, pod):
+        self.kubernetes.ask("PATCH", self.path("eips", eip), {"spec": {"podName": pod}}, "application/merge-patch+json")
+
+    def strip(self, eip):
+        self.kubernetes.ask("PATCH", self.path("eips", eip), {"metadata": {"finalizers": None}},
+                            "application/merge-patch+json")
+
+    def has_ip(self, pod):
+        found = self.kubernetes.ask("GET", self.path("pods", pod)) or {}
+        same(f"ip of pod {pod} is there", bool(found.get("status", {}).get("podIP")), True)
 
     def delete(self, kind, name):
         self.kubernetes.ask("DELETE", self.path(kind, name))

@@ -181,3 +181,58 @@ fn released_orphans_count_for_an_hour() {
         assert_eq!(snapshot.recent.orphans_released, expected, "{now}");
     }
 }
+
+fn failure(code: &str, meaning: Meaning) -> Failure {
+    Failure { code: code.into(), message: "no".into(), meaning }
+}
+
+#[test]
+fn neither_a_lesser_failure_nor_another_success_ends_a_long_pause() {
+    let mut memory = Memory::default();
+    let uid = "e1".to_owned();
+    let pause = |memory: &mut Memory, now: u64| {
+        let mut snapshot = world(&[]);
+        memory.overlay(&mut snapshot, now);
+        snapshot.recent.backoff.get("e1").map(|pause| pause.seconds)
+    };
+    memory.failed(&uid, &allocate(), &failure("TagPolicyViolation", Meaning::Slow), 0, 300);
+    let long = pause(&mut memory, 0);
+    assert!(long >= Some(300), "{long:?}");
+    let hold = Action::Hold { eip: Key::new("shop", "web"), uid: uid.clone() };
+    memory.failed(&uid, &hold, &failure("Conflict", Meaning::Look), 0, 300);
+    assert_eq!(pause(&mut memory, 0), long);
+    memory.done(&uid, &hold, &Outcome::Done, 0, 300);
+    assert_eq!(pause(&mut memory, 0), long);
+    memory.done(&uid, &allocate(), &bought(), 0, 300);
+    assert_eq!(pause(&mut memory, 0), None);
+}
+
+#[test]
+fn an_address_that_was_just_taken_up_begins_its_time_as_an_orphan_anew() {
+    let mut memory = Memory::default();
+    let orphaned = |memory: &mut Memory, now: u64| {
+        let mut snapshot = world(&[("eipalloc-1", None)]);
+        snapshot.cluster.uid = "c1".into();
+        if let (Some(addresses), Some(eips)) =
+            (snapshot.addresses.known_mut(), snapshot.eips.known_mut())
+        {
+            addresses.values_mut().for_each(|one| one.cluster = Some("c1".into()));
+            eips.values_mut().for_each(|eip| eip.uid = "e3".into());
+        }
+        memory.overlay(&mut snapshot, now);
+        snapshot.recent.unclaimed.get("eipalloc-1").copied()
+    };
+    assert_eq!(orphaned(&mut memory, 0), Some(0));
+    assert_eq!(orphaned(&mut memory, 60_000), Some(60));
+    // An Eip takes it up, and is gone again before the next look.
+    let tag = Action::Tag {
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.7".into(),
+        eip: Key::new("shop", "web"),
+        uid: "e2".into(),
+        from: "e1".into(),
+        undated: false,
+    };
+    memory.done(&"e2".into(), &tag, &Outcome::Done, 61_000, 300);
+    assert_eq!(orphaned(&mut memory, 90_000), Some(0));
+}

@@ -256,6 +256,11 @@ impl Scenario {
         let prefixes = apart.happens(25);
         if matches!(seed % 7, 0 | 4) {
             bursts(&mut deeds, apart);
+            // Tags that go while the address is about to be released.
+            let (at, key) = (apart.between(TROUBLED / 2, TROUBLED), eip_key(apart));
+            deeds.push((at, User::DeleteEip { key }));
+            let soon = at + apart.between(50, 1_500);
+            deeds.push((soon, User::Untag { nth: apart.between(0, 9) }));
         }
         let count = if chance.happens(30) { 0 } else { chance.between(1, 5) };
         let faults = (0..count).map(|_| fault(chance)).collect();

@@ -451,7 +451,9 @@ fn owned<'a>(
     let found = account.elastics.get(id).ok_or_else(|| format!("S1: {id} was never there"))?;
     // Until the settle time is over what we bought is believed to be there although the listing does
     // not show it, for that is how a lag looks (seed 304).
-    let unsettled = found.born + SETTLE > since || found.tagged_at() > since;
+    // So is one without a cluster uid whose Eip goes while a call is under way (seed 109893).
+    let gone = cluster.gone_since.get(&found.tags().eip).is_some_and(|at| *at > since);
+    let unsettled = found.born + SETTLE > since || found.tagged_at() > since || gone;
     let ours = is_ours(found.tags(), cluster) || unsettled;
     need(ours, || format!("S1: {id} is {verb} and is not ours"))?;
     Ok(found)

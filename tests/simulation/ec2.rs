@@ -32,6 +32,8 @@ pub struct Tags {
     pub name: String,
     /// Milliseconds, when it was bought.
     pub allocated_at: Option<u64>,
+    /// Those by which nobody decides.
+    pub others: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,11 +123,39 @@ impl Elastic {
     }
 }
 
+/// Calls that change something are refused while there is no token for them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// Tokens that come back in a second.
+    pub rate: u64,
+    /// Tokens it holds at most.
+    pub burst: u64,
+    /// Thousandths of a token, when it was last looked at.
+    level: u64,
+    at: u64,
+}
+
+impl Bucket {
+    pub fn new(rate: u64, burst: u64) -> Self {
+        Self { rate, burst, level: burst * 1000, at: 0 }
+    }
+
+    fn take(&mut self, now: u64) -> Answer<()> {
+        let back = now.saturating_sub(self.at) * self.rate;
+        self.level = (self.level + back).min(self.burst * 1000);
+        self.at = now;
+        self.level = self.level.checked_sub(1000).ok_or("RequestLimitExceeded")?;
+        Ok(())
+    }
+}
+
 /// One account in one Region.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub lag: Lag,
     pub limit: u64,
+    /// None: as many calls as one likes.
+    pub bucket: Option<Bucket>,
     pub elastics: BTreeMap<AllocationId, Elastic>,
     /// By interface: its instance, and the IPs on it.
     pub interfaces: BTreeMap<InterfaceId, (String, BTreeSet<Ipv4Addr>)>,
@@ -146,6 +176,7 @@ impl Account {
         Self {
             lag,
             limit,
+            bucket: None,
             elastics,
             interfaces,
             prefixes: false,
@@ -156,20 +187,25 @@ impl Account {
     }
 
     /// Addresses of another cluster that bears our name, and has namespaces and Eips like ours.
-    pub fn strangers(&mut self) {
+    pub fn strangers(&mut self, cluster_name: &str) {
         let chance = &mut Chance::new(0);
         for (namespace, name) in [("shop", "web"), ("bank", "job")] {
             let tags = Tags {
-                cluster_name: super::world::NAME.to_owned(),
+                cluster_name: cluster_name.to_owned(),
                 cluster_uid: Some("c2".to_owned()),
                 eip: format!("x-{namespace}"),
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 allocated_at: Some(0),
+                others: BTreeMap::new(),
             };
             self.limit += 1;
             let _ = self.allocate(tags, 0, chance);
         }
+    }
+
+    fn take_token(&mut self, now: u64) -> Answer<()> {
+        self.bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(now))
     }
 
     /// When a change that is made now is shown.
@@ -193,6 +229,7 @@ impl Account {
     }
 
     pub fn allocate(&mut self, tags: Tags, now: u64, chance: &mut Chance) -> Answer<AllocationId> {
+        self.take_token(now)?;
         if self.living().count() as u64 >= self.limit {
             return Err("AddressLimitExceeded");
         }
@@ -218,6 +255,7 @@ impl Account {
     }
 
     pub fn release(&mut self, id: &str, now: u64, chance: &mut Chance) -> Answer<()> {
+        self.take_token(now)?;
         let shown = self.shown(now, chance);
         let found = self.elastics.get_mut(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
@@ -237,6 +275,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<(String, Option<AllocationId>)> {
+        self.take_token(now)?;
         let found = self.elastics.get(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
         if elastic.association().is_some() {
@@ -276,6 +315,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<AllocationId> {
+        self.take_token(now)?;
         let of = self
             .living()
             .find(|(_, one)| one.association().is_some_and(|found| found.id == association));
@@ -305,6 +345,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<()> {
+        self.take_token(now)?;
         let shown = self.shown(now, chance);
         let found = self.elastics.get_mut(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidElasticIpID.NotFound")?;
@@ -361,7 +402,7 @@ impl Account {
         let mut found = Vec::new();
         for id in ids {
             let Some(elastic) = self.elastics.get(id) else { continue };
-            if elastic.exists.seen(now, self.lag, chance).copied().unwrap_or(false) {
+            if self.seen(elastic, now, chance).is_some() {
                 let view = self.view(elastic, cluster_name, now, chance);
                 found.push((id.clone(), elastic.ip.clone(), view));
             }
@@ -380,6 +421,19 @@ impl Account {
         self.view(self.elastics.get(id)?, cluster_name, now, chance)
     }
 
+    /// What a caller is shown of this address now: its tags and its association.
+    pub fn seen<'a>(
+        &self,
+        elastic: &'a Elastic,
+        now: u64,
+        chance: &mut Chance,
+    ) -> Option<(Option<&'a Tags>, Option<&'a Association>)> {
+        let exists = elastic.exists.seen(now, self.lag, chance).copied().unwrap_or(false);
+        let tags = elastic.tags.seen(now, self.lag, chance);
+        let association = elastic.association.seen(now, self.lag, chance);
+        exists.then_some((tags, association.and_then(Option::as_ref)))
+    }
+
     fn view(
         &self,
         elastic: &Elastic,
@@ -387,12 +441,11 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Option<Address> {
-        let exists = elastic.exists.seen(now, self.lag, chance).copied().unwrap_or(false);
-        let tags = elastic.tags.seen(now, self.lag, chance)?;
-        if !exists || tags.cluster_name != cluster_name || tags.eip.is_empty() {
+        let (tags, association) = self.seen(elastic, now, chance)?;
+        let tags = tags?;
+        if tags.cluster_name != cluster_name || tags.eip.is_empty() {
             return None;
         }
-        let association = elastic.association.seen(now, self.lag, chance).cloned().flatten();
         Some(Address {
             ip: elastic.ip.clone(),
             cluster: tags.cluster_uid.clone(),
@@ -400,9 +453,9 @@ impl Account {
             namespace: tags.namespace.clone(),
             name: tags.name.clone(),
             age: tags.allocated_at.map(|at| now.saturating_sub(at) / 1000),
-            association: association.as_ref().map(|one| one.id.clone()),
-            interface: association.as_ref().map(|one| one.interface.clone()),
-            private_ip: association.as_ref().map(|one| one.private_ip),
+            association: association.map(|one| one.id.clone()),
+            interface: association.map(|one| one.interface.clone()),
+            private_ip: association.map(|one| one.private_ip),
         })
     }
 
@@ -423,12 +476,13 @@ impl Account {
                     occupied,
                     ..Interface::default()
                 };
-                match ips.first().filter(|_| self.prefixes) {
-                    Some(ip) => {
-                        let [a, b, c, _] = ip.octets();
-                        interface.prefixes = [format!("{a}.{b}.{c}.0/28")].into();
-                    }
-                    None => interface.ips.clone_from(ips),
+                let prefix = |ip: &Ipv4Addr| {
+                    let [a, b, c, d] = ip.octets();
+                    format!("{a}.{b}.{c}.{}/28", d & 0xf0)
+                };
+                match self.prefixes {
+                    true => interface.prefixes = ips.iter().map(prefix).collect(),
+                    false => interface.ips.clone_from(ips),
                 }
                 (id.clone(), interface)
             })

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub settings: Settings,
     /// The nodes have delegated prefixes instead of single IPs.
     pub prefixes: bool,
+    /// EC2 takes one changing call a second, and four at once.
+    pub throttled: bool,
     /// What EC2 never does.
     pub broken: Option<Broken>,
     /// It is to end like the same scenario without its faults.
@@ -273,6 +275,7 @@ impl Scenario {
             second,
             settings,
             prefixes,
+            throttled: seed % 10 == 3,
             broken: None,
             leaves_no_trace: false,
             deeds,
@@ -312,7 +315,7 @@ impl Scenario {
             deed.0 = SECOND + index as u64 * 420 * SECOND;
         }
         scenario.faults.clear();
-        (scenario.lag, scenario.second) = (Lag::None, false);
+        (scenario.lag, scenario.second, scenario.throttled) = (Lag::None, false, false);
         scenario.settings = Settings::default();
         (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
         scenario

@@ -16,7 +16,7 @@ use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Snapshot};
 
 use super::chance::Chance;
 use super::cluster::{Cluster, Deed, Host, Later, Slot};
-use super::ec2::Account;
+use super::ec2::{Account, Bucket};
 use super::invariants::Ledger;
 use super::process::{Process, Want};
 use super::scenario::{Fault, Kind, SECOND, Scenario};
@@ -119,6 +119,7 @@ impl World {
     pub fn new(scenario: Scenario, speaks: bool) -> Self {
         let mut account = Account::new(scenario.limit, scenario.lag);
         account.prefixes = scenario.prefixes;
+        account.bucket = scenario.throttled.then(|| Bucket::new(1, 4));
         let mut cluster = Cluster::new(scenario.cool_down);
         for n in 1..=2_u8 {
             let (instance, interface) = (format!("i-{n}"), format!("eni-{n}"));
@@ -129,7 +130,7 @@ impl World {
             cluster.hosts.insert(format!("n{n}"), Host { instance, interface, ready: true, slots });
         }
         if scenario.seed.is_multiple_of(3) {
-            account.strangers();
+            account.strangers(NAME);
         }
         let mut world = Self {
             now: 0,

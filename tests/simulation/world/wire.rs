@@ -172,6 +172,7 @@ impl World {
                     namespace: eip.namespace.clone(),
                     name: eip.name.clone(),
                     allocated_at: Some(now),
+                    ..Tags::default()
                 };
                 self.account.allocate(tags, now, chance).map(|address| {
                     let ip = self.account.elastics[&address].ip.clone();

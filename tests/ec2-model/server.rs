@@ -1,0 +1,162 @@
+//! The simulation's model of EC2 as a process of its own, for tests over the wire and for counting.
+//!
+//!     ec2-model PORT NODES_FILE [--lag MILLISECONDS] [--flicker MILLISECONDS] [--limit N]
+//!               [--rate N --burst N] [--prefixes] [--seed N]
+//!
+//! It listens on 127.0.0.1. NODES_FILE is a JSON list of nodes, `{"instance": "i-1", "podCIDR":
+//! "10.0.1.0/24"}`: each gets one interface, which holds every IP of that range. It speaks the
+//! query protocol of EC2, as much of it as the operator and `bin/ec2` use, and GetServiceQuota.
+//! With `--lag` each change is shown after up to so many milliseconds, each attribute on its own;
+//! with `--flicker` reads within that time may or may not show it. `--rate` and `--burst` refuse
+//! changing calls for which there is no token. Everything left to chance comes from the seed.
+
+// What only the simulation asks of them is unused here.
+#[allow(dead_code)]
+#[path = "../simulation/chance.rs"]
+mod chance;
+#[allow(dead_code)]
+#[path = "../simulation/ec2.rs"]
+mod ec2;
+mod query;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use chance::Chance;
+use ec2::{Account, Bucket, Lag};
+use query::{Query, Refusal};
+
+/// What AWS gives a new account in a Region.
+const LIMIT: u64 = 5;
+
+/// A worker node: its instance, and the range of its pods' IPs.
+#[derive(Deserialize)]
+struct Node {
+    instance: String,
+    #[serde(rename = "podCIDR")]
+    pod_cidr: String,
+}
+
+/// The account, and the clock by which it lives.
+pub struct Model {
+    pub account: Account,
+    pub chance: Chance,
+    began: Instant,
+}
+
+impl Model {
+    /// Milliseconds since it began.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn main() {
+    if let Err(wrong) = serve() {
+        eprintln!("ec2-model: {wrong}");
+        std::process::exit(1);
+    }
+}
+
+#[tokio::main]
+async fn serve() -> Result<(), String> {
+    let (port, model) = model(std::env::args().skip(1))?;
+    let router = Router::new().fallback(answer).with_state(Arc::new(Mutex::new(model)));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = tokio::net::TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    axum::serve(listener, router).await.map_err(|error| error.to_string())
+}
+
+fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), String> {
+    let usage = "usage: ec2-model PORT NODES_FILE [OPTION…]; tests/ec2-model/server.rs names them";
+    let (Some(port), Some(file)) = (arguments.next(), arguments.next()) else {
+        return Err(usage.to_owned());
+    };
+    let port = port.parse().map_err(|_| format!("port is {port:?}; accepted: 1 to 65535"))?;
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    let nodes: Vec<Node> =
+        serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+    let mut account = Account::new(LIMIT, Lag::None);
+    let (mut rate, mut burst, mut seed) = (None, None, 0);
+    while let Some(option) = arguments.next() {
+        if option == "--prefixes" {
+            account.prefixes = true;
+            continue;
+        }
+        let value = arguments.next().unwrap_or_default();
+        let number: u64 = value
+            .parse()
+            .map_err(|_| format!("{option} is {value:?}; accepted: a whole number"))?;
+        match option.as_str() {
+            "--lag" => account.lag = Lag::UpTo(number),
+            "--flicker" => account.lag = Lag::Flickers(number),
+            "--limit" => account.limit = number,
+            "--rate" => rate = Some(number),
+            "--burst" => burst = Some(number),
+            "--seed" => seed = number,
+            _ => return Err(format!("unknown option {option:?}; {usage}")),
+        }
+    }
+    account.bucket = match (rate, burst) {
+        (Some(rate), Some(burst)) => Some(Bucket::new(rate, burst)),
+        (None, None) => None,
+        _ => return Err("--rate and --burst go together".to_owned()),
+    };
+    for (number, node) in (1..).zip(nodes) {
+        let ips = query::ips_of(&node.pod_cidr).ok_or_else(|| {
+            format!(
+                "podCIDR of {} is {:?}; accepted: a range from /20 to /30",
+                node.instance, node.pod_cidr
+            )
+        })?;
+        account.interfaces.insert(format!("eni-{number}"), (node.instance, ips));
+    }
+    Ok((port, Model { account, chance: Chance::new(seed), began: Instant::now() }))
+}
+
+async fn answer(
+    State(model): State<Arc<Mutex<Model>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(target) = headers.get("x-amz-target") {
+        let limit = model.account.limit;
+        return quota(target.to_str().unwrap_or_default(), limit);
+    }
+    let query = Query::read(&body);
+    let (status, text) = match query::answer(&mut model, &query) {
+        Ok(text) => (StatusCode::OK, text),
+        Err(refusal) => (refusal.status(), refusal.told()),
+    };
+    (status, [(header::CONTENT_TYPE, "text/xml;charset=UTF-8")], text).into_response()
+}
+
+/// Service Quotas speaks JSON.
+fn quota(target: &str, limit: u64) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+    if target.ends_with(".GetServiceQuota") {
+        let quota = serde_json::json!({"Quota": {"Value": limit}});
+        return (kind, quota.to_string()).into_response();
+    }
+    let error = serde_json::json!({"__type": "UnknownOperationException", "message": target});
+    (StatusCode::BAD_REQUEST, kind, error.to_string()).into_response()
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self.code {
+            "RequestLimitExceeded" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}

@@ -14,6 +14,9 @@ build_operator() {
   (cd "$ROOT" && cargo build --locked --quiet)
 }
 
+# build_model: the model of EC2 that tests/failures asks over the wire.
+build_model() { (cd "$ROOT" && cargo build --locked --quiet --example ec2-model); }
+
 # install_manifests KUSTOMIZATION: applies it, for its ServiceAccount and its RBAC. Its Deployment is
 # scaled to none: the operator under test runs beside the cluster, as a process.
 install_manifests() {

@@ -2,6 +2,8 @@
 //!
 //! Answers become the snapshot's types here, errors become a [`Failure`] with their meaning.
 
+mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::plan::look::Lookup;
 use crate::plan::meaning::{Failure, Meaning, ec2_meaning};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
+use whole::WholeAnswers;
 
 /// One attempt of one call. Without it the SDK waits for ever (see its `TimeoutConfig`).
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,7 +59,7 @@ impl Ec2 {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        let config = Builder::from(sdk).timeout_config(timeouts).build();
+        let config = Builder::from(sdk).timeout_config(timeouts).interceptor(WholeAnswers).build();
         let vpc = vpc.map_or_else(OnceCell::new, |vpc| OnceCell::new_with(Some(vpc)));
         Self { client: Client::from_conf(config), cluster, default_tags, vpc }
     }

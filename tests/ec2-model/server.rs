@@ -8,7 +8,8 @@
 //! query protocol of EC2, as much of it as the operator and `bin/ec2` use, and GetServiceQuota.
 //! With `--lag` each change is shown after up to so many milliseconds, each attribute on its own;
 //! with `--flicker` reads within that time may or may not show it. `--rate` and `--burst` refuse
-//! changing calls for which there is no token. Everything left to chance comes from the seed.
+//! changing calls for which there is no token. A call with `Truth=true` is shown what is true, and
+//! needs no token: so a test looks, or does what a person would. Everything left to chance comes from the seed.
 
 // What only the simulation asks of them is unused here.
 #[allow(dead_code)]

@@ -12,8 +12,10 @@ LAST = "when the definition is needed no more"
 CHECKS = []  # (when, promise, function)
 
 
-def promise(text, when=TOGETHER):
+def promise(text, when=TOGETHER, model=None):
+    """`model`: the check's EC2 is a model of its own, with these options; else it is moto."""
     def add(function):
+        function.model = model
         CHECKS.append((when, text, function))
         return function
     return add

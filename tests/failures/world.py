@@ -102,13 +102,15 @@ class World:
     def __init__(self, name, operator, data):
         self.name, self.binary, self.data = name, operator, data
         self.kubernetes, self.user = Kubernetes(data), f"system:serviceaccount:{name}:operator"
-        self.process, self.proxy, self.logs = None, None, []
+        self.process, self.proxy, self.model, self.logs = None, None, None, []
 
-    def open(self):
+    def open(self, model=None):
+        """With `model`, a list of its options, the operator's EC2 is a model of its own instead of moto."""
         self.calls_file = self.data / f"{self.name}.calls.jsonl"
         self.proxy_port, self.health_port = free_port(), free_port()
-        moto = os.environ["EC2_DIRECT_URL"].rpartition(":")[2]
-        proxy = [sys.executable, "-B", ROOT / "tests/tools/ec2_proxy.py", self.proxy_port, moto, self.calls_file]
+        self.ec2 = os.environ["EC2_DIRECT_URL"] if model is None else self.start_model(model)
+        ec2_port = self.ec2.rpartition(":")[2]
+        proxy = [sys.executable, "-B", ROOT / "tests/tools/ec2_proxy.py", self.proxy_port, ec2_port, self.calls_file]
         self.proxy = subprocess.Popen(list(map(str, proxy)), stdin=subprocess.DEVNULL)
         create, metadata = self.kubernetes.create, {"name": self.name}
         create("/api/v1/namespaces", metadata=metadata)
@@ -121,13 +123,24 @@ class World:
         self.bind("eip-operator")
         eventually(10, lambda: same("the proxy listens", listens(self.proxy_port), True))
 
+    def start_model(self, options):
+        """Starts the simulation's model of EC2, with the nodes of this cluster; its address."""
+        nodes = [{"instance": node["spec"]["providerID"].rpartition("/")[2], "podCIDR": node["spec"]["podCIDR"]}
+                 for node in self.kubernetes.ask("GET", "/api/v1/nodes")["items"]]
+        file, port = self.data / f"{self.name}.nodes.json", free_port()
+        file.write_text(json.dumps(nodes))
+        program = pathlib.Path(self.binary).parent / "examples" / "ec2-model"
+        self.model = subprocess.Popen([program, str(port), file, *map(str, options)], stdin=subprocess.DEVNULL)
+        eventually(10, lambda: same("the model of EC2 listens", listens(port), True))
+        return f"http://127.0.0.1:{port}"
+
     def close(self):
         """Ends what was started, also after a failure; an operator that does not end well is one more."""
         try:
             if self.process and self.process.poll() is None:
                 self.stop()
         finally:
-            for process in filter(None, (self.process, self.proxy)):
+            for process in filter(None, (self.process, self.proxy, self.model)):
                 if process.poll() is None:
                     process.kill()
                 process.wait()
@@ -219,7 +232,7 @@ class World:
     def addresses(self, eip):
         """Those that are tagged for the Eip, beside the proxy."""
         found = []
-        for item in call(os.environ["EC2_DIRECT_URL"], "DescribeAddresses").findall("addressesSet/item"):
+        for item in call(self.ec2, "DescribeAddresses", Truth="true").findall("addressesSet/item"):
             tags = {tag.findtext("key"): tag.findtext("value") for tag in item.findall("tagSet/item")}
             if (tags.get(OURS + "namespace"), tags.get(OURS + "eip_name")) == (self.name, eip):
                 found.append({name: item.findtext(name) or None for name in (
@@ -228,15 +241,15 @@ class World:
 
     def take_tags(self, allocation):
         """Takes all tags off an address, and says what they were."""
-        url, tags = os.environ["EC2_DIRECT_URL"], {}
-        for item in call(url, "DescribeAddresses", **{"AllocationId.1": allocation}).findall("addressesSet/item"):
+        url, tags = self.ec2, {}
+        for item in call(url, "DescribeAddresses", Truth="true", **{"AllocationId.1": allocation}).findall("addressesSet/item"):
             tags = {tag.findtext("key"): tag.findtext("value") for tag in item.findall("tagSet/item")}
         keys = {f"Tag.{n}.Key": key for n, key in enumerate(tags, 1)}
         call(url, "DeleteTags", **{"ResourceId.1": allocation, **keys})
         return tags
 
     def put_tags(self, allocation, tags):
-        call(os.environ["EC2_DIRECT_URL"], "CreateTags", **{"ResourceId.1": allocation}, **tag_parameters(tags))
+        call(self.ec2, "CreateTags", **{"ResourceId.1": allocation}, **tag_parameters(tags))
 
     def address(self, eip):
         found = self.addresses(eip)

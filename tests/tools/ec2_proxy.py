@@ -5,12 +5,14 @@ Every call is forwarded untouched and recorded, before it is answered, as one JS
 
 Faults: PUT /_faults with a JSON list replaces them, GET shows them with their counters, DELETE clears them. A fault is
   {"action": "AllocateAddress",       which calls it is about
+   "where": "eipalloc-1",             only those with this value among their parameters
    "nth": 2 | "times": 3,             the second such call only, or the first three; neither means all of them
-   "mode": "status" | "drop_after" | "delay" | "stale",
+   "mode": "status" | "drop_after" | "delay" | "stale" | "garbage" | "cut",
    "status": 503, "code": "RequestLimitExceeded",     status: answer so, without forwarding; an HTML page without a code
    "seconds": 2.5}                    delay: wait so long, then forward
 drop_after forwards the call and closes the connection without an answer. stale repeats the answer that an equal call got
-before the fault was set. Of several faults that match a call the first one acts.
+before the fault was set. garbage forwards and answers 200 with a body that is none; cut leaves off the second half of it.
+Of several faults that match a call the first one acts.
 """
 import http.client
 import json
@@ -21,8 +23,8 @@ import urllib.parse
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MODES = ("status", "drop_after", "delay", "stale")
-FIELDS = ("action", "nth", "times", "mode", "status", "code", "seconds")
+MODES = ("status", "drop_after", "delay", "stale", "garbage", "cut")
+FIELDS = ("action", "where", "nth", "times", "mode", "status", "code", "seconds")
 REMEMBERED_ANSWERS = 500
 LONGEST_DELAY = 600
 
@@ -47,6 +49,8 @@ def check_faults(faults):
         for field in fault:
             if field not in FIELDS:
                 return f"unknown field \"{field}\" of a fault; accepted: {', '.join(FIELDS)}"
+        if not isinstance(fault.get("where", ""), str):
+            return f"where of a fault is {fault['where']!r}; accepted: the value of a parameter"
         if not isinstance(fault.get("action"), str):
             return f"action of a fault is {fault.get('action')!r}; accepted: the name of an api action"
         if fault.get("mode") not in MODES:
@@ -74,12 +78,12 @@ class Faults:
         with self.lock:
             return [dict(fault) for fault in self.faults]
 
-    def strike(self, action):
+    def strike(self, action, params):
         """Counts a call and returns the fault that hits it, if any."""
         hit = None
         with self.lock:
             for fault in self.faults:
-                if fault["action"] != action:
+                if fault["action"] != action or "where" in fault and fault["where"] not in params.values():
                     continue
                 fault["seen"] += 1
                 due = fault["seen"] == fault["nth"] if "nth" in fault else fault["seen"] <= fault.get("times", 10**9)
@@ -130,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             service, action, params = identify(self.command, self.path, self.headers, body)
         except ValueError:
             service, action, params = "unknown", f"{self.command} {self.path}", {}
-        fault = FAULTS.strike(action)
+        fault = FAULTS.strike(action, params)
         mode = fault and fault["mode"]
         if mode == "delay":
             time.sleep(fault.get("seconds", 1))
@@ -143,6 +147,10 @@ class Handler(BaseHTTPRequestHandler):
             if action.startswith("Describe") and status == 200 and mode != "stale":
                 CALLS.remember(body, (status, headers, answer))
         CALLS.record(service, action, params, status, fault)
+        if mode == "garbage":
+            answer = b"\x00<<<it's no document\xff"
+        if mode == "cut":
+            answer = answer[:len(answer) // 2]
         if mode == "drop_after":
             self.close_connection = True
             return None

@@ -78,6 +78,35 @@ def install_definition():
     subprocess.run(wait, check=True, capture_output=True, timeout=30)
 
 
+@promise("a dry run announces, byte for byte, what the operator then does, and does none of it")
+def dry_run_is_the_run(world):
+    world.start()
+    for name in ("stays", "moves", "goes"):
+        world.make(name, f"{name}-0")
+        eventually(30, world.served, name, f"{name}-0")
+    world.stop()
+    world.point("moves", "other-0")
+    world.delete("eips", "goes")
+    world.delete("pods", "stays-0")
+    for pod in ("other-0", "new-0"):
+        world.make_pod(pod)
+        eventually(20, world.has_ip, pod)
+    world.make_eip("new", "new-0")
+    world.make_pod("auto-0", autocreate_eip=True)
+    eventually(20, world.has_ip, "auto-0")
+    eventually(20, lambda: same("pod stays-0", world.kubernetes.ask("GET", world.path("pods", "stays-0")), None))
+    mutations, writes = world.mutations(), world.requests(WRITING)
+    world.start(DRY_RUN="true")
+    world.looks(3)
+    world.stop()
+    same("mutating calls of the dry run", world.mutations(), mutations)
+    same("writing requests of the dry run", world.requests(WRITING), writes)
+    announced = world.announced(world.logs[-1])
+    world.start()
+    eventually(30, world.served, "new", "new-0")
+    same("what is announced", world.announced(world.logs[-1]), announced)
+
+
 # --- what cannot be read
 
 

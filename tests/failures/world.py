@@ -197,6 +197,17 @@ class World:
     def said(self, text, times=1):
         same(f"log lines with \"{text}\"", self.log().count(text), times)
 
+    def announced(self, log):
+        """The first plan in a log that is not empty: its number, its diff and its steps."""
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        first = next((line for line in lines if line.get("diff")), None)
+        if first is None:
+            raise Differs("no plan was announced")
+        steps = [line["message"] for line in lines if line["message"].startswith("step: ") and line["plan"] == first["plan"]]
+        # The one sentence by which a dry run's lines differ.
+        summary = first["message"].removesuffix(" Dry run: nothing was changed.")
+        return [first["plan"], summary, first["diff"], steps]
+
     def lines(self):
         return len(self.log().splitlines())
 

@@ -30,6 +30,10 @@ def call(endpoint, action, **parameters):
         connection.close()
     if answer.status != 200:
         raise Ec2Error(f"{action}: {describe_failure(answer.status, text)}")
+    return parse(text)
+
+
+def parse(text):
     root = ET.fromstring(text)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -38,7 +42,7 @@ def call(endpoint, action, **parameters):
 
 def describe_failure(status, text):
     try:
-        error = ET.fromstring(text).find(".//Error")
+        error = parse(text).find(".//Error")
         return f"{error.findtext('Code')}: {error.findtext('Message')}"
     except (ET.ParseError, AttributeError):
         return f"status {status}: {text[:200]}"

@@ -97,6 +97,7 @@ pub fn forecast(snapshot: &Snapshot) -> Forecast {
 /// Changes the snapshot as the action with this outcome has changed the world. Parts that are
 /// unknown stay so.
 pub fn apply(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
+    snapshot.recent.stopped.remove(action.verb()); // what concerned all of its kind is over
     match action {
         Action::Create { .. }
         | Action::Delete { .. }

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
 use super::claims::{Claim, claims};
 use super::rules;
-use super::snapshot::{AllocationId, Key, Snapshot, Uid};
+use super::snapshot::{AllocationId, Key, Pause, Snapshot, Uid};
 
 /// The next safe steps for this snapshot, and what is held back. Pure: equal snapshots give equal
 /// plans.
@@ -132,12 +132,21 @@ impl<'a> Draft<'a> {
             return None;
         }
         let recent = &self.snapshot.recent;
-        let pause = recent.backoff.get(uid).or_else(|| recent.stopped.get(action.verb()))?;
+        let stopped =
+            || recent.stopped.get(action.verb()).filter(|stop| self.is_held(stop, action));
+        let pause = recent.backoff.get(uid).or_else(stopped)?;
         Some(Wait::PausedAfterError {
             seconds: pause.seconds,
             reason: pause.reason.clone(),
             message: pause.message.clone(),
         })
+    }
+
+    /// Whether a stop of its kind holds an action back. When its time is over one action finds out
+    /// for the others whether the reason is, too: so who comes first is served first.
+    fn is_held(&self, stop: &Pause, action: &Action) -> bool {
+        let mut planned = self.plan.steps.iter();
+        stop.seconds > 0 || planned.any(|step| step.action.verb() == action.verb())
     }
 
     fn into_plan(mut self) -> Plan {

@@ -93,7 +93,7 @@ impl Memory {
         self.see_unclaimed(snapshot, now);
         // A count outlives its pause for a while, so that the next failure waits longer.
         self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
-        self.stopped.retain(|_, setback| setback.until > now);
+        self.stopped.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         snapshot.recent = self.recent(now);
     }
 
@@ -120,6 +120,7 @@ impl Memory {
 
     /// Remembers what a call has done.
     pub fn done(&mut self, uid: &Uid, action: &Action, outcome: &Outcome, now: u64, settle: u64) {
+        self.stopped.remove(action.verb());
         // That something else was done, as a status which tells of a failure, is no end of it.
         if self.backoff.get(uid).is_some_and(|setback| setback.verb == action.verb()) {
             self.backoff.remove(uid);
@@ -146,7 +147,10 @@ impl Memory {
                 }
                 self.seen.retain(|(seen, _), _| seen != address);
                 self.intents.insert(eip_uid.clone(), now);
-                self.stopped.remove("allocate"); // there is room again
+                // There may be room again.
+                if let Some(stop) = self.stopped.get_mut("allocate") {
+                    stop.until = stop.until.min(now);
+                }
             }
             _ => {}
         }

@@ -459,7 +459,7 @@ fn owned<'a>(
     Ok(found)
 }
 
-fn is_ours(tags: &Tags, cluster: &Cluster) -> bool {
+pub fn is_ours(tags: &Tags, cluster: &Cluster) -> bool {
     let of_cluster = match &tags.cluster_uid {
         Some(uid) => uid == UID,
         None => cluster.eip(&tags.eip).is_some(),

@@ -1,15 +1,16 @@
 //! Runs many worlds, and tells those that break a promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::invariants::{SETTLE, lag, liveness};
+use super::invariants::{SETTLE, is_ours, lag, liveness};
 use super::scenario::{SECOND, Scenario};
 use super::world::{INTERVAL, Run, Violation, World};
+use eip_operator::plan::snapshot::{Key, Uid};
 
 /// Once faults have stopped everything settles within five cycles, the settle time, and the
 /// longest pause after a failure (with its spread).
@@ -146,7 +147,60 @@ fn live(world: &mut World) -> Result<(), Box<Violation>> {
     if world.run.effects != before {
         return Err(world.complaint("L7: a converged world is changed".to_owned()));
     }
+    for _ in 0..3 {
+        if !room_for_one_more(world)? {
+            break;
+        }
+    }
     Ok(())
+}
+
+/// L6: when the account may hold one address more, who waits for that gets it: of the namespaces
+/// that wait one that holds the fewest, and in it who came first. Says whether anyone waited.
+fn room_for_one_more(world: &mut World) -> Result<bool, Box<Violation>> {
+    let full = world.account.living().count() as u64 == world.account.limit;
+    let before = waiting(world);
+    if !full || before.is_empty() || world.scenario.second {
+        return Ok(false); // two that believe they lead wait for different times
+    }
+    let mut held: BTreeMap<&str, BTreeSet<&Uid>> = BTreeMap::new();
+    let account = world.account.clone();
+    for (_, one) in account.living().filter(|(_, one)| is_ours(one.tags(), &world.cluster)) {
+        held.entry(&one.tags().namespace).or_default().insert(&one.tags().eip);
+    }
+    let held = |key: &Key| held.get(&*key.namespace).map_or(0, BTreeSet::len);
+    let fewest = before.iter().map(|(_, key)| held(key)).min();
+    world.account.limit += 1;
+    world.run_until(world.now + SETTLES + 2 * lag(&world.scenario))?;
+    let after = waiting(world);
+    let mut served = before.iter().filter(|one| !after.contains(one));
+    let what = match (served.next(), served.next()) {
+        (None, _) => Some("nobody".to_owned()),
+        (Some((_, one)), Some((_, other))) => Some(format!("both {one} and {other}")),
+        (Some(served), None) => {
+            let first = before.iter().find(|(_, key)| key.namespace == served.1.namespace);
+            let in_turn = first == Some(served) && Some(held(&served.1)) == fewest;
+            (!in_turn).then(|| served.1.to_string())
+        }
+    };
+    match what {
+        Some(served) => {
+            Err(world.complaint(format!("L6: of {before:?} one gets room, and it is {served}")))
+        }
+        None => Ok(true),
+    }
+}
+
+/// The Eips that wait for room in the account, who came first before who came later.
+fn waiting(world: &World) -> Vec<(String, Key)> {
+    let eips = world.cluster.eips.iter().filter(|(_, eip)| {
+        eip.status.reason == "AddressLimitExceeded"
+            && !eip.deleting
+            && world.account.of(&eip.uid).next().is_none()
+    });
+    let mut waiting: Vec<_> = eips.map(|(key, eip)| (eip.created.clone(), key.clone())).collect();
+    waiting.sort();
+    waiting
 }
 
 /// Sieve's oracle: after trouble that passes people have what they would have without it, and for

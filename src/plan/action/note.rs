@@ -207,6 +207,9 @@ impl fmt::Display for Wait {
                 write!(f, "{ip} carries {by}, which is not taken off")
             }
             Self::TargetLeaving { ip, by } => write!(f, "{by} leaves {ip} first"),
+            Self::PausedAfterError { seconds: 0, message, .. } => {
+                write!(f, "{message}; tried again once another's is done")
+            }
             Self::PausedAfterError { seconds, message, .. } => {
                 write!(f, "{message}; tried again in {seconds} s")
             }

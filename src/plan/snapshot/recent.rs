@@ -31,6 +31,7 @@ pub struct Recent {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub backoff: BTreeMap<Uid, Pause>,
     /// By verb of an action (`allocate`): a call failed for a reason that concerns all of them.
+    /// After zero seconds one is tried, and the others once it is done.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stopped: BTreeMap<String, Pause>,
 }

@@ -83,6 +83,16 @@ pub struct Small {
     pub deeds: Vec<User>,
     /// How often the clock goes on by a third of the settle time.
     pub ticks: u64,
+    /// What goes wrong, each of it once and at any time.
+    pub faults: &'static [Trouble],
+}
+
+/// What may go wrong once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    Crash,
+    LostAnswer,
+    StaleRead,
 }
 
 /// Goes through all states that can be reached, as far as `most` states and `limit` allow.
@@ -185,8 +195,17 @@ impl State {
             let _ = world.run_until(SERVED);
             world.queue.clear();
         }
-        let (deeds, ticks) = (deeds.clone(), small.ticks);
-        Self { world, before: None, deeds, ticks, crash: true, lost: true, stale: true, way: None }
+        let has = |trouble| small.faults.contains(&trouble);
+        Self {
+            world,
+            before: None,
+            deeds: deeds.clone(),
+            ticks: small.ticks,
+            crash: has(Trouble::Crash),
+            lost: has(Trouble::LostAnswer),
+            stale: has(Trouble::StaleRead),
+            way: None,
+        }
     }
 
     fn moves(&self) -> Vec<Move> {
@@ -397,17 +416,30 @@ impl Event {
 /// The small worlds: two Eips are served from nothing; then a pod is replaced, an Eip goes, and the
 /// other is pointed at its pod, any two of them in any order.
 pub fn smalls() -> Vec<Small> {
+    use Trouble::{Crash, LostAnswer, StaleRead};
     let key = |name: &str| Key::new("shop", name);
     let deeds = [
         User::DeletePod { key: key("web-0"), grace: 0 },
         User::DeleteEip { key: key("web") },
         User::Rename { key: key("spare"), pod: "web-0".to_owned() },
     ];
-    let pair = |left: usize, right: usize| Small {
-        served: true,
-        deeds: vec![deeds[left].clone(), deeds[right].clone()],
-        ticks: 1,
-    };
-    let nothing = Small { served: false, deeds: Vec::new(), ticks: 1 };
-    vec![nothing, pair(0, 1), pair(0, 2), pair(1, 2)]
+    let mut all = Vec::new();
+    for faults in [
+        &[Crash, LostAnswer, StaleRead][..],
+        &[Crash, LostAnswer],
+        &[Crash, StaleRead],
+        &[LostAnswer, StaleRead],
+        &[Crash],
+        &[LostAnswer],
+        &[StaleRead],
+    ] {
+        for ticks in [0, 1, 2] {
+            all.push(Small { served: false, deeds: Vec::new(), ticks, faults });
+            for (left, right) in [(0, 1), (0, 2), (1, 2)] {
+                let deeds = vec![deeds[left].clone(), deeds[right].clone()];
+                all.push(Small { served: true, deeds, ticks, faults });
+            }
+        }
+    }
+    all
 }

@@ -102,7 +102,7 @@ class World:
     def __init__(self, name, operator, data):
         self.name, self.binary, self.data = name, operator, data
         self.kubernetes, self.user = Kubernetes(data), f"system:serviceaccount:{name}:operator"
-        self.process, self.proxy, self.logs = None, None, []
+        self.process, self.proxy, self.wire, self.logs, self.notes = None, None, None, [], []
 
     def open(self):
         self.calls_file = self.data / f"{self.name}.calls.jsonl"
@@ -121,13 +121,22 @@ class World:
         self.bind("eip-operator")
         eventually(10, lambda: same("the proxy listens", listens(self.proxy_port), True))
 
+    def behind(self, wire):
+        """From its next start on, the operator speaks to the API server through this proxy."""
+        self.wire = wire
+        config = json.loads(self.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] = {"server": wire.url}
+        self.kubeconfig.write_text(json.dumps(config))
+        wire.wait()
+        return wire
+
     def close(self):
         """Ends what was started, also after a failure; an operator that does not end well is one more."""
         try:
             if self.process and self.process.poll() is None:
                 self.stop()
         finally:
-            for process in filter(None, (self.process, self.proxy)):
+            for process in filter(None, (self.process, self.proxy, self.wire and self.wire.process)):
                 if process.poll() is None:
                     process.kill()
                 process.wait()

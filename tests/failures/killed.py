@@ -195,15 +195,15 @@ def register():
         def check(world, usage=usage):
             killed_at_each_write(world, usage)
         check.__name__ = f"killed_at_writes_{type(usage).__name__.lower()}"
-        promise(f"an operator killed at any write to Kubernetes of {usage.title}, heard of or not, is followed by one that "
-                "ends it, without an EC2 call more")(check)
+        promise(f"an operator killed at any write to Kubernetes of {usage.title}, heard of or not, is followed by one "
+                "that ends it, without an EC2 call more")(check)
 
 
 register()
 
 
-@promise("when the API server is killed in the middle nothing is lost and no second address bought; once it is back all is "
-         "repaired", ALONE)
+@promise("when the API server is killed in the middle nothing is lost and no second address bought; once it is back "
+         "all is repaired", ALONE)
 def api_server_killed(world):
     world.start()
     world.make("web", "web-0")

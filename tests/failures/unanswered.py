@@ -14,21 +14,20 @@ def refused(action, status, **more):
 def unread(world, part, interfere, idle, only_when_needed=False):
     """Whatever is wrong with the list of this part, it is said once, and idle() says that nothing was done on it."""
     action, told = f"list {part}", f"{part} could not be read;"
-    # First the one that takes 30 s, the limit for a call; people go on meanwhile.
-    world.wire.faults(fault(action, "hang", seconds=60))
+    wrong = [refused(action, status) for status in (500, 429, 504)] + [
+        fault(action, "garbage"), fault(action, "garbage", half=True), fault(action, "cut", half=True)]
+    # Before the first of them comes the one that takes 30 s, the limit for a call; people go on meanwhile.
+    world.wire.faults(fault(action, "hang", seconds=60, nth=1), wrong[0])
     if only_when_needed:
         interfere()
         eventually(20, world.wire.struck, 1)
     else:
         eventually(20, world.wire.struck, 1)
         interfere()
-    eventually(60, world.said, told, 1)
-    idle()
-    wrong = [refused(action, status) for status in (500, 429, 504)] + [
-        fault(action, "garbage"), fault(action, "garbage", half=True), fault(action, "cut", half=True)]
     for times, one in enumerate(wrong, 2):
-        world.wire.faults(one)
-        eventually(30, world.said, told, times)
+        if times > 2:
+            world.wire.faults(one)
+        eventually(60, world.said, told, times)
         world.looks(3)
         eventually(20, world.wire.struck, 3)
         world.said(told, times)
@@ -49,8 +48,8 @@ def stand(world, *names, **settings):
     world.looks(2)
 
 
-@promise("whatever is wrong with the list of Eips is said once; nothing is bought, moved or released meanwhile, all is done "
-         "after it")
+@promise("whatever is wrong with the list of Eips is said once; nothing is bought, moved or released meanwhile, all "
+         "is done after it")
 def eips_unread(world):
     stand(world, "web", "old", "lost")
     before = world.mutations()
@@ -70,8 +69,8 @@ def eips_unread(world):
         ["DisassociateAddress", "ReleaseAddress", "DisassociateAddress"] + ["AllocateAddress", "AssociateAddress"] * 2))
 
 
-@promise("whatever is wrong with the list of pods is said once; nothing is moved, released or made for pods meanwhile, all is "
-         "done after it")
+@promise("whatever is wrong with the list of pods is said once; nothing is moved, released or made for pods "
+         "meanwhile, all is done after it")
 def pods_unread(world):
     stand(world, "web", "lost")
     world.make_pod("kept-0", autocreate_eip=True)
@@ -96,7 +95,8 @@ def pods_unread(world):
     same("purchases", len(world.calls("AllocateAddress")), 5)
 
 
-@promise("whatever is wrong with the list of nodes is said once; nothing is associated meanwhile, what waited is served after it")
+@promise("whatever is wrong with the list of nodes is said once; nothing is associated meanwhile, what waited is "
+         "served after it")
 def nodes_unread(world):
     stand(world, "web")
     before = world.calls("AssociateAddress")
@@ -108,8 +108,8 @@ def nodes_unread(world):
     same("mutating calls", sorted(world.mutations()), ["AllocateAddress"] * 2 + ["AssociateAddress"] * 2)
 
 
-@promise("a page of a list that has expired leaves the whole list unknown, nothing is done on its first pages, and it is read "
-         "anew from its beginning")
+@promise("a page of a list that has expired leaves the whole list unknown, nothing is done on its first pages, and it "
+         "is read anew from its beginning")
 def page_expired(world):
     stand(world, "one", "two", "three")
     before = world.mutations()
@@ -153,8 +153,8 @@ def watches(world):
     same("the watches' failure is said", "the watch fails, the interval goes on without it" in world.log(), True)
 
 
-@promise("watches that were cut, that expired or that brought nonsense work again by themselves: a pod is served long before "
-         "the interval is over")
+@promise("watches that were cut, that expired or that brought nonsense work again by themselves: a pod is served long "
+         "before the interval is over")
 def watches_again(world):
     world.behind(Wire(world))
     world.start(RECONCILE_INTERVAL="600s")
@@ -172,8 +172,8 @@ def watches_again(world):
     same("the watch works again", world.log().count("the watch works again") >= 2, True)
 
 
-@promise("a write to an Eip or a pod that meets a conflict, an error or loses its answer is repeated until it is done, with "
-         "one purchase and one release")
+@promise("a write to an Eip or a pod that meets a conflict, an error or loses its answer is repeated until it is "
+         "done, with one purchase and one release")
 def writes_repeated(world):
     world.behind(Wire(world))
     world.start()
@@ -222,7 +222,8 @@ def creation_repeated(world):
     same("mutating calls", sorted(world.mutations()), sorted(["AllocateAddress", "AssociateAddress"] * len(kinds)))
 
 
-@promise("while no Eip can be made for a pod, because that is forbidden, nothing is bought for it, and other pods do not wait")
+@promise("while no Eip can be made for a pod, because that is forbidden, nothing is bought for it, and other pods do "
+         "not wait")
 def creation_forbidden(world):
     world.behind(Wire(world))
     world.start()
@@ -241,8 +242,8 @@ def creation_forbidden(world):
     eventually(30, world.served, "forbidden", "forbidden")
 
 
-@promise("a pod that may be listed but not read gets no address and loses none; one that may not be written keeps its address, "
-         "and the next operator tells it")
+@promise("a pod that may be listed but not read gets no address and loses none; one that may not be written keeps its "
+         "address, and the next operator tells it")
 def pods_forbidden(world):
     stand(world, "web")
     before = world.mutations()

@@ -28,12 +28,14 @@ class Wire:
             pass
 
     def struck(self, times):
-        """The requests that each fault was about are so many at least."""
+        """The requests that each of the faults was about are so many at least."""
         with DIRECT.open(f"{self.url}/_faults", timeout=10) as answer:
-            for fault in json.loads(answer.read()):
-                if fault["seen"] < times:
-                    raise Differs(f"{fault['action']} {fault.get('name', '')}: saw {fault['seen']} requests, "
-                                  f"expected at least {times}")
+            faults = json.loads(answer.read())
+        same("there are faults", bool(faults), True)
+        for fault in faults:
+            if fault["seen"] < times:
+                subject = f"{fault['action']} {fault.get('name') or 'of any name'}"
+                raise Differs(f"{subject}: saw {fault['seen']} requests, expected at least {times}")
 
     def requests(self, *actions):
         """The requests of these actions, or all: those that were answered, and those that hang."""

@@ -1,4 +1,6 @@
 """What eip-operator promises when the API server refuses, answers nonsense, or does not answer."""
+from collections import Counter
+
 from promises import fault, promise
 from wire import Wire
 from world import SETTLE, eventually, same, throughout
@@ -9,6 +11,47 @@ MOVING = ("AssociateAddress", "DisassociateAddress", "ReleaseAddress")
 def refused(action, status, **more):
     """By the API server."""
     return fault(action, "status", status=status, **more)
+
+
+def met(world, faults, rounds=1):
+    """Each of the faults was made as often as it was to be, in each of so many rounds."""
+    made = Counter((one["action"], one["name"]) for one in world.wire.requests() if one.get("fault"))
+    due = {(one["action"], one["name"]): one.get("times", 1) * rounds for one in faults}
+    same("faults made", [[*key, made[key]] for key in due], [[*key, times] for key, times in due.items()])
+
+
+@promise("a write to an Eip or a pod that meets a conflict, an error or loses its answer is repeated until it is "
+         "done, with one purchase and one release")
+def writes_repeated(world):
+    world.behind(Wire(world))
+    world.start()
+    kinds = {"conflict": refused("", 409, times=4), "error": refused("", 500, times=2),
+             "busy": refused("", 429, times=2), "lost": fault("", "drop_after", nth=1),
+             "silent": fault("", "hang", nth=1, seconds=60)}
+    actions = {"hold": "patch eips", "record": "patch eips/status", "annotate": "patch pods"}
+    names = [f"{write}-{kind}" for write in actions for kind in kinds]
+    faults = [{**wrong, "action": action, "name": f"{write}-{kind}"} for write, action in actions.items()
+              for kind, wrong in kinds.items()]
+    world.wire.faults(*faults)
+    for name in names:
+        world.make(name, name)
+    for name in names:
+        eventually(90, world.served, name, name)
+    met(world, faults)
+    throughout(SETTLE + 2, lambda: [world.served(name, name) for name in names[::5]])
+    same("mutating calls", sorted(world.mutations()), sorted(["AllocateAddress", "AssociateAddress"] * len(names)))
+    # The same on the way out: annotations are cleared, and the finalizer goes.
+    faults = [one for one in faults if one["action"] != "patch eips/status"]
+    gone = [one["name"] for one in faults]
+    world.wire.faults(*faults)
+    for name in gone:
+        world.delete("eips", name)
+    for name in gone:
+        eventually(90, world.released, name)
+    met(world, faults, 2)
+    world.looks(3)
+    calls = world.mutations()[2 * len(names):]
+    same("mutating calls", sorted(calls), sorted(["DisassociateAddress", "ReleaseAddress"] * len(gone)))
 
 
 def unread(world, part, interfere, idle, only_when_needed=False):
@@ -172,38 +215,6 @@ def watches_again(world):
     same("the watch works again", world.log().count("the watch works again") >= 2, True)
 
 
-@promise("a write to an Eip or a pod that meets a conflict, an error or loses its answer is repeated until it is "
-         "done, with one purchase and one release")
-def writes_repeated(world):
-    world.behind(Wire(world))
-    world.start()
-    kinds = {"conflict": refused("", 409, times=4), "error": refused("", 500, times=2),
-             "busy": refused("", 429, times=2), "lost": fault("", "drop_after", nth=1)}
-    actions = {"hold": "patch eips", "record": "patch eips/status", "annotate": "patch pods"}
-    names = [f"{write}-{kind}" for write in actions for kind in kinds]
-    faults = [{**wrong, "action": action, "name": f"{write}-{kind}"} for write, action in actions.items()
-              for kind, wrong in kinds.items()]
-    world.wire.faults(*faults)
-    for name in names:
-        world.make(name, name)
-    for name in names:
-        eventually(90, world.served, name, name)
-    eventually(5, world.wire.struck, 1)
-    throughout(SETTLE + 2, lambda: [world.served(name, name) for name in names[::4]])
-    same("mutating calls", sorted(world.mutations()), sorted(["AllocateAddress", "AssociateAddress"] * len(names)))
-    # The same on the way out: annotations are cleared, and the finalizer goes.
-    world.wire.faults(*(one for one in faults if one["action"] != "patch eips/status"))
-    gone = [one["name"] for one in faults if one["action"] != "patch eips/status"]
-    for name in gone:
-        world.delete("eips", name)
-    for name in gone:
-        eventually(90, world.released, name)
-    eventually(5, world.wire.struck, 1)
-    world.looks(3)
-    calls = world.mutations()[2 * len(names):]
-    same("mutating calls", sorted(calls), sorted(["DisassociateAddress", "ReleaseAddress"] * len(gone)))
-
-
 @promise("an Eip for a pod whose creation is refused, fails or loses its answer is made once and gets one address")
 def creation_repeated(world):
     world.behind(Wire(world))
@@ -215,7 +226,9 @@ def creation_repeated(world):
     for name in kinds:
         world.make_pod(name, autocreate_eip=True)
         eventually(60, world.served, name, name)
-    world.wire.struck(1)
+    answers = {name: [one["status"] for one in world.wire.requests("create eips") if one["name"] == name]
+               for name in kinds}
+    same("answers", answers, {"exists": [409, 409, 201], "error": [500, 500, 201], "lost": [201], "late": [201]})
     throughout(SETTLE + 2, lambda: [world.served(name, name) for name in kinds])
     eips = world.kubernetes.ask("GET", world.path("eips"))["items"]
     same("the Eips", sorted(one["metadata"]["name"] for one in eips), sorted(kinds))

@@ -57,8 +57,9 @@ def writes_repeated(world):
 def unread(world, part, interfere, idle, only_when_needed=False):
     """Whatever is wrong with the list of this part, it is said once, and idle() says that nothing was done on it."""
     action, told = f"list {part}", f"{part} could not be read;"
+    # So many bytes are the same in each answer, and so is what is wrong with them.
     wrong = [refused(action, status) for status in (500, 429, 504)] + [
-        fault(action, "garbage"), fault(action, "garbage", half=True), fault(action, "cut", half=True)]
+        fault(action, "garbage"), fault(action, "garbage", half=True, bytes=60), fault(action, "cut", half=True)]
     # Before the first of them comes the one that takes 30 s, the limit for a call; people go on meanwhile.
     world.wire.faults(fault(action, "hang", seconds=60, nth=1), wrong[0])
     if only_when_needed:
@@ -275,3 +276,20 @@ def pods_forbidden(world):
     eventually(30, world.served, "unread", "unread")
     eventually(30, world.served, "unwritten", "unwritten")
     same("mutating calls", sorted(world.mutations()[len(before):]), ["AllocateAddress"] * 2 + ["AssociateAddress"] * 2)
+
+
+@promise("an error of the API server that lasts is said once: no look that meets it again adds a line to the log")
+def error_lasts(world):
+    stand(world)
+    kinds = {"an error": refused("list pods", 500), "no json": fault("list pods", "garbage"),
+             "half an answer": fault("list pods", "garbage", half=True)}
+    added = {}
+    for times, (kind, wrong) in enumerate(kinds.items(), 1):
+        world.wire.faults(wrong)
+        eventually(20, lambda: same("the error is said", world.log().count("pods could not be read;") >= times, True))
+        world.looks(2)
+        lines = world.lines()
+        world.make_pod(f"pod-{times}")  # The list becomes longer.
+        world.looks(4)
+        added[kind] = world.lines() - lines
+    same("lines that four more looks have added", added, dict.fromkeys(kinds, 0))

@@ -1,8 +1,8 @@
 """A proxy in front of the API server that makes faults: kubernetes_proxy.py PORT API_PORT CA_FILE REQUESTS_FILE
 
-It listens on plain http on 127.0.0.1 and speaks TLS to the API server; the bearer token, which says whose request it is,
-is passed on. Watches are passed on piece by piece, as they come. A request's action is its verb and its resource:
-  list pods, page pods (a further page of a list), watch pods, get pods, create eips, patch eips/status, delete eips, …
+It listens on plain http on 127.0.0.1 and speaks TLS to the API server; the bearer token, which says whose request it
+is, is passed on. Watches are passed on piece by piece, as they come. A request's action is its verb and its resource:
+  list pods, page pods (a further page of a list), watch pods, get pods, create eips, patch eips/status, delete eips
 Each request is recorded, before its answer, as one JSON line in REQUESTS_FILE; without an answer the status is null:
   {"time", "action", "name", "status", "fault"?}
 
@@ -10,7 +10,8 @@ Faults: PUT /_faults with a JSON list replaces them, GET shows them with their c
   {"action": "patch eips", "name": "web",   which requests it is about; without a name, those for every object
    "nth": 2 | "times": 3,             the second such request only, or the first three; neither means all of them
    "mode": "status",                  answer with a Status of this code and reason, without forwarding
-           "garbage",                 answer 200 with what is not JSON; with "half" the first half of the real answer
+           "garbage",                 answer 200 with what is not JSON; with "half" the first half of the real
+                                      answer, or at most so many "bytes" of it
            "cut",                     forward, and break the connection in the answer: after its headers, with "half" in
                                       the middle of the body, or of the first line of a watch
            "expired",                 answer 410 Expired, without forwarding; with "event" as the ERROR event of a watch
@@ -19,7 +20,7 @@ Faults: PUT /_faults with a JSON list replaces them, GET shows them with their c
            "drop_after",              forward it, and close the connection without an answer
            "delay",                   wait so long, then forward
            "pages",                   forward, with pages of so many objects at most as the limit
-   "status": 409, "reason": "AlreadyExists", "seconds": 2.5, "limit": 1, "half": true, "event": true}
+   "status": 409, "reason": "AlreadyExists", "seconds": 2.5, "limit": 1, "half": true, "bytes": 60, "event": true}
 Of several faults that match a request the first one acts. Setting faults ends the watches that they are about, in good
 order, so that the next ones meet them.
 """
@@ -36,7 +37,7 @@ import urllib.parse
 from proxy import Calls, Handler, Server
 
 MODES = ("status", "garbage", "cut", "expired", "hang", "mute", "drop_after", "delay", "pages")
-FIELDS = ("action", "name", "nth", "times", "mode", "status", "reason", "seconds", "limit", "half", "event")
+FIELDS = ("action", "name", "nth", "times", "mode", "status", "reason", "seconds", "limit", "half", "bytes", "event")
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired", 422: "Invalid", 429: "TooManyRequests",
            500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
@@ -132,7 +133,7 @@ class KubernetesHandler(Handler):
         if mode == "drop_after":
             self.close_connection = True
             return None
-        half = answer[:len(answer) // 2] if fault.get("half") else b""
+        half = answer[:min(len(answer) // 2, fault.get("bytes", len(answer)))] if fault.get("half") else b""
         if mode == "cut":
             self.close_connection = True
             return self.answer(status, headers, half, len(answer))

@@ -23,7 +23,8 @@ def check_faults(faults, fields, modes):
             return f"action of a fault is {fault.get('action')!r}; accepted: the name of an api action"
         if fault.get("mode") not in modes:
             return f"mode of a fault is {fault.get('mode')!r}; accepted: {', '.join(modes)}"
-        for field, lowest, highest in (("nth", 1, 10**9), ("times", 1, 10**9), ("status", 400, 599), ("limit", 1, 500)):
+        for field, lowest, highest in (("nth", 1, 10**9), ("times", 1, 10**9), ("status", 400, 599), ("limit", 1, 500),
+                                       ("bytes", 1, 10**9)):
             value = fault.get(field, lowest)
             if type(value) is not int or not lowest <= value <= highest:
                 return f"{field} of a fault is {value!r}; accepted: an integer from {lowest} to {highest}"

@@ -34,7 +34,7 @@ pub struct Operator {
     pub announcer: Announcer,
     pub cancel: CancellationToken,
     memory: Memory,
-    /// Parts that could not be read at the last look, and why.
+    /// Parts that could not be read at the last look, and why, as far as it lasts.
     unread: BTreeMap<&'static str, String>,
 }
 
@@ -167,7 +167,7 @@ impl Operator {
     fn say_unread(&mut self, snapshot: &Snapshot) -> bool {
         let unread = snapshot.unread();
         for (part, why) in &unread {
-            if self.unread.get(part).map(String::as_str) != Some(why) {
+            if self.unread.get(part) != Some(&lasting(why)) {
                 let so = "nothing is done that needs them";
                 warn!(part, error = %why, "{part} could not be read; {so}");
             }
@@ -175,7 +175,12 @@ impl Operator {
         for part in self.unread.keys().filter(|part| !unread.contains_key(*part)) {
             info!(part, "{part} can be read again");
         }
-        self.unread = unread.into_iter().map(|(part, why)| (part, why.to_owned())).collect();
+        self.unread = unread.into_iter().map(|(part, why)| (part, lasting(why))).collect();
         self.unread.is_empty()
     }
+}
+
+/// An error without its numbers: a port, a line or a number of bytes is another each time.
+fn lasting(why: &str) -> String {
+    why.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }

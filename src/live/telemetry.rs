@@ -30,8 +30,10 @@ use super::config::{Config, LogFormat, Tracing};
 /// How long the last spans may take.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The scheduler tells each tick at INFO, a watcher each failed attempt at WARN, which we say once.
-const NOISY: [&str; 2] = ["tokio_cron_scheduler=warn", "kube_runtime::watcher=error"];
+/// The scheduler tells each tick at INFO, a watcher each failed attempt at WARN, the client each
+/// failed request at ERROR, with the whole answer if that cannot be read. We say it once.
+const NOISY: [&str; 3] =
+    ["tokio_cron_scheduler=warn", "kube_runtime::watcher=error", "kube_client=off"];
 /// What the exporter itself runs on: its spans would beget spans for ever.
 const EXPORTING: [&str; 7] = [
     "h2=off",

@@ -1,33 +1,11 @@
 """What eip-operator promises when something fails. Each check gets a World of its own and raises Differs."""
 import os
-import pathlib
 import signal
 import subprocess
 import time
 
-from world import OURS, RBAC, ROOT, SETTLE, WRITING, Differs, eventually, same, throughout
-
-BEFORE, TOGETHER, ALONE = "before the definition is installed", "side by side", "one after another"
-LAST = "when the definition is needed no more"
-CHECKS = []  # (when, promise, function)
-
-
-def promise(text, when=TOGETHER, model=None):
-    """`model`: the check's EC2 is a model of its own, with these options; else it is moto."""
-    def add(function):
-        function.model = model
-        CHECKS.append((when, text, function))
-        return function
-    return add
-
-
-def fault(action, mode, **more):
-    return {"action": action, "mode": mode, **more}
-
-
-def refusal(action, status, code=None, **more):
-    return fault(action, "status", status=status, **({"code": code} if code else {}), **more)
-
+from promises import ALONE, BEFORE, LAST, api_server, fault, promise, refusal
+from world import OURS, RBAC, ROOT, SETTLE, WRITING, eventually, same, throughout
 
 # --- the start
 
@@ -477,18 +455,6 @@ def api_server_stands_still(world):
     eventually(40, world.served, "web", "web-0")
     eventually(10, world.answers, "healthz", 200)
     same("mutating calls", world.mutations(), [*before, "AssociateAddress"])
-
-
-def api_server():
-    """The process whose command line has the audit log of this cluster: only its API server is given that path."""
-    wanted = f"--audit-log-path={os.environ['KUBE_AUDIT']}".encode()
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (folder / "cmdline").read_bytes().split(b"\0"):
-                return int(folder.name)
-        except OSError:
-            continue  # It has just ended.
-    raise Differs("no process has the audit log of this cluster in its command line")
 
 
 @promise("SIGTERM when nothing is to be done ends with 0 within 2 s", ALONE)

@@ -2,7 +2,7 @@
 
 The codes are those of the EC2 API reference ("Error codes"); what each means for the operator is src/plan/meaning.rs.
 """
-from checks import fault, promise, refusal
+from promises import fault, promise, refusal
 from world import SETTLE, eventually, same, throughout
 
 # The status that comes with a code; all others come with 400.

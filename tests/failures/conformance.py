@@ -5,7 +5,7 @@ Where moto is known to differ from EC2 the calls are left out, each with its rea
 import os
 import random
 
-from checks import promise
+from promises import promise
 from ec2_query import Ec2Error, call, tag_parameters
 from world import same
 

@@ -102,7 +102,8 @@ class World:
     def __init__(self, name, operator, data):
         self.name, self.binary, self.data = name, operator, data
         self.kubernetes, self.user = Kubernetes(data), f"system:serviceaccount:{name}:operator"
-        self.process, self.proxy, self.model, self.logs = None, None, None, []
+        self.process, self.proxy, self.model, self.wire = None, None, None, None
+        self.logs, self.notes = [], []
 
     def open(self, model=None):
         """With `model`, a list of its options, the operator's EC2 is a model of its own instead of moto."""
@@ -134,13 +135,23 @@ class World:
         eventually(10, lambda: same("the model of EC2 listens", listens(port), True))
         return f"http://127.0.0.1:{port}"
 
+    def behind(self, wire):
+        """From its next start on, the operator speaks to the API server through this proxy."""
+        self.wire = wire
+        config = json.loads(self.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] = {"server": wire.url}
+        self.kubeconfig.write_text(json.dumps(config))
+        wire.wait()
+        return wire
+
     def close(self):
         """Ends what was started, also after a failure; an operator that does not end well is one more."""
         try:
             if self.process and self.process.poll() is None:
                 self.stop()
         finally:
-            for process in filter(None, (self.process, self.proxy, self.model)):
+            ours = (self.process, self.proxy, self.model, self.wire and self.wire.process)
+            for process in filter(None, ours):
                 if process.poll() is None:
                     process.kill()
                 process.wait()

@@ -617,7 +617,10 @@ pub fn liveness(world: &World) -> Vec<String> {
         let named = cluster.eips.iter().any(|(eip_key, eip)| {
             eip_key == key || eip_key.namespace == key.namespace && eip.pod == key.name
         });
-        if asks && !named && !cluster.definition.deleting {
+        let refused = world.scenario.broken.as_ref().is_some_and(|broken| {
+            broken.verb == "create" && broken.namespace.is_none_or(|it| it == key.namespace)
+        });
+        if asks && !named && !refused && !cluster.definition.deleting {
             found.push(format!("L1: pod {key} asks for an Eip and has none"));
         }
     }
@@ -633,6 +636,7 @@ fn is_broken(world: &World, key: &Key, eip: &Eip) -> bool {
     let own: Vec<_> = world.account.of(&eip.uid).collect();
     match broken.verb {
         "allocate" => own.is_empty() && !eip.deleting,
+        "create" => false,
         "associate" => own.iter().any(|(_, one)| one.association().is_none()) && !eip.deleting,
         _ => eip.deleting || own.len() > 1,
     }

@@ -140,7 +140,7 @@ pub struct Fault {
     pub kind: Kind,
 }
 
-/// EC2 answers this code to this action for ever, for the addresses of one namespace or for all.
+/// EC2, or the API server, answers this code to this action for ever, for one namespace or for all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broken {
     pub verb: &'static str,
@@ -392,18 +392,20 @@ impl Scenario {
         self.leaves_no_trace.then(|| Self { faults, leaves_no_trace, ..self.clone() })
     }
 
-    /// One action of EC2 never succeeds, for all or for one namespace, whatever else goes on.
+    /// One action never succeeds, for all or for one namespace, whatever else goes on.
     pub fn broken(seed: u64) -> Self {
         let mut scenario = Self::of(seed);
         let chance = &mut Chance::new(seed ^ 0xb20ce);
-        let verb = chance.pick(&["allocate", "associate", "release"]);
+        let verb = chance.pick(&["allocate", "associate", "release", "create"]);
         let code = match verb {
             "allocate" => ["AddressLimitExceeded", "UnauthorizedOperation", "InternalError"],
             "associate" => ["Gateway.NotAttached", "InvalidParameterValue", "InternalError"],
+            "create" => ["Forbidden"; 3],
             _ => ["InvalidAddress.Locked", "UnauthorizedOperation", "InternalError"],
         };
         // What stops an action as a whole stops it for everybody, so it is not one namespace's.
         let (namespace, code) = match chance.happens(50) {
+            true if verb == "create" => (Some(chance.pick(&NAMESPACES)), "Forbidden"),
             true => (Some(chance.pick(&NAMESPACES)), "TagPolicyViolation"),
             false => (None, chance.pick(&code)),
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
 use crate::plan::claims::{Claim, eligible};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Key, Pod, Uid};
+use crate::plan::snapshot::{Key, Pod};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     if draft.snapshot.eips.known().is_none() {
@@ -51,5 +51,6 @@ fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
     }
     debug_assert!(!matches!(pod.ip, Some(IpAddr::V6(_))), "refused above");
     let action = Action::Create { eip: key.clone(), pod_uid: pod.uid.clone() };
-    draft.step_for(key, &Uid::new(), action, Reason::PodAsksForEip { pod: key.clone() });
+    // There is no Eip yet: a failure is remembered for the pod.
+    draft.step_for(key, &pod.uid, action, Reason::PodAsksForEip { pod: key.clone() });
 }

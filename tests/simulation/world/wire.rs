@@ -275,6 +275,7 @@ fn failed(action: &Action, code: &str) -> Answer {
         kubernetes_meaning(Some(match code {
             "NotFound" => 404,
             "AlreadyExists" | "Conflict" => 409,
+            "Forbidden" => 403,
             _ => 422,
         }))
     };

@@ -349,7 +349,12 @@ pub fn failure(error: &kube::Error) -> Failure {
         },
         other => Failure {
             code: "NoAnswer".to_owned(),
-            message: with_causes(other),
+            message: match other {
+                // Where in the text it ended differs from look to look, though nothing has changed.
+                kube::Error::SerdeError(error) if error.is_eof() => "it is cut off".to_owned(),
+                kube::Error::SerdeError(error) if error.is_syntax() => "it is no JSON".to_owned(),
+                _ => with_causes(other),
+            },
             meaning: kubernetes_meaning(None),
         },
     }

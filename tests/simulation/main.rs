@@ -56,7 +56,7 @@ fn a_kill_after_any_effect_ends_like_the_undisturbed_run() {
 }
 
 /// States of each small world that every test run goes through.
-const STATES: usize = 4_000;
+const STATES: usize = 1_000;
 
 #[test]
 fn no_promise_breaks_in_any_order() {

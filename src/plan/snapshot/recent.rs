@@ -27,7 +27,8 @@ pub struct Recent {
     /// By Eip uid: its address was moved a moment ago, and is not moved again for so long.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dwelling: BTreeMap<Uid, u64>,
-    /// By Eip uid, or pod uid where there is no Eip: a step failed, and is not tried again for so long.
+    /// By Eip uid, or pod uid where there is no Eip: a step failed, and is not tried again for so
+    /// long.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub backoff: BTreeMap<Uid, Pause>,
     /// By verb of an action (`allocate`): a call failed for a reason that concerns all of them.

@@ -414,32 +414,28 @@ impl Event {
 }
 
 /// The small worlds: two Eips are served from nothing; then a pod is replaced, an Eip goes, and the
-/// other is pointed at its pod, any two of them in any order.
+/// other is pointed at its pod, any two of them in any order. Once with all troubles while the clock
+/// stands still, and with each of them alone while it goes on.
 pub fn smalls() -> Vec<Small> {
     use Trouble::{Crash, LostAnswer, StaleRead};
     let key = |name: &str| Key::new("shop", name);
-    let deeds = [
-        User::DeletePod { key: key("web-0"), grace: 0 },
-        User::DeleteEip { key: key("web") },
-        User::Rename { key: key("spare"), pod: "web-0".to_owned() },
+    let replaced = User::DeletePod { key: key("web-0"), grace: 0 };
+    let deleted = User::DeleteEip { key: key("web") };
+    let pointed = User::Rename { key: key("spare"), pod: "web-0".to_owned() };
+    let beginnings = [
+        (false, Vec::new()),
+        (true, vec![replaced.clone(), deleted.clone()]),
+        (true, vec![replaced, pointed.clone()]),
+        (true, vec![deleted, pointed]),
     ];
-    let mut all = Vec::new();
-    for faults in [
-        &[Crash, LostAnswer, StaleRead][..],
-        &[Crash, LostAnswer],
-        &[Crash, StaleRead],
-        &[LostAnswer, StaleRead],
-        &[Crash],
-        &[LostAnswer],
-        &[StaleRead],
-    ] {
-        for ticks in [0, 1, 2] {
-            all.push(Small { served: false, deeds: Vec::new(), ticks, faults });
-            for (left, right) in [(0, 1), (0, 2), (1, 2)] {
-                let deeds = vec![deeds[left].clone(), deeds[right].clone()];
-                all.push(Small { served: true, deeds, ticks, faults });
-            }
-        }
-    }
-    all
+    let troubles: [(u64, &[Trouble]); 4] = [
+        (0, &[Crash, LostAnswer, StaleRead]),
+        (1, &[Crash]),
+        (1, &[LostAnswer]),
+        (1, &[StaleRead]),
+    ];
+    let with = |(ticks, faults): (u64, &'static [Trouble])| {
+        beginnings.clone().map(|(served, deeds)| Small { served, deeds, ticks, faults })
+    };
+    troubles.into_iter().flat_map(with).collect()
 }

@@ -1,5 +1,8 @@
 //! Plans and forecasts: they exist, they repeat, they come to an end, and none is faulty.
 
+use std::collections::BTreeSet;
+
+use eip_operator::plan::action::Action;
 use eip_operator::plan::faults::faults;
 use eip_operator::plan::forecast::{MAX_ROUNDS, Outcome, apply, forecast};
 use eip_operator::plan::planner::plan;
@@ -44,6 +47,22 @@ fn no_plan_on_the_way_is_faulty() {
             prop_assert!(found.is_empty(), "{found:?}\n{}", plan_lines(&round).join("\n"));
             for step in &round.steps {
                 apply(&mut at, &step.action, &Outcome::expected(&step.action));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn no_round_puts_two_addresses_on_one_ip() {
+    check(400, possible(), |world| {
+        for round in forecast(&world.0).rounds {
+            let mut taken = BTreeSet::new();
+            for step in &round.steps {
+                if let Action::Associate { interface, private_ip, .. } = &step.action {
+                    let first = taken.insert((interface.clone(), *private_ip));
+                    prop_assert!(first, "twice: {private_ip} on {interface}");
+                }
             }
         }
         Ok(())

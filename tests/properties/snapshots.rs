@@ -12,17 +12,18 @@ use eip_operator::plan::snapshot::{
     Address, Cluster, Definition, Eip, Interface, Key, Node, Part, Pause, Phase, Pod, Quota,
     Recent, Settings, Snapshot, Status,
 };
-use proptest::collection::{btree_map, btree_set};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::weighted;
 use proptest::prelude::*;
 
 use crate::texts::{mostly, name, odd, seconds};
 
-pub const NAMESPACES: &[&str] = &["shop", "bank"];
-pub const NAMES: &[&str] = &["web", "web-0", "db"];
-const NODES: &[&str] = &["n1", "n2"];
+/// What stands there twice is drawn more often, so that more meets in one place.
+const NAMESPACES: &[&str] = &["shop", "shop", "bank"];
+const NAMES: &[&str] = &["web", "web", "web-0", "db"];
+const NODES: &[&str] = &["n1", "n2", "n1"];
 const INSTANCES: &[&str] = &["i-1", "i-2"];
-const INTERFACES: &[&str] = &["eni-a", "eni-b", "eni-c"];
+const INTERFACES: &[&str] = &["eni-a", "eni-b", "eni-a", "eni-c"];
 const ALLOCATIONS: &[&str] =
     &["eipalloc-1", "eipalloc-2", "eipalloc-3", "eipalloc-4", "eipalloc-5", "eipalloc-6"];
 const ASSOCIATIONS: &[&str] = &["eipassoc-1", "eipassoc-2", "eipassoc-3", "eipassoc-4"];
@@ -121,16 +122,16 @@ fn any_uid(kind: &'static str) -> BoxedStrategy<String> {
 /// The IP that the pod of this name has as a rule.
 fn ip_of(key: &Key) -> Ipv4Addr {
     let place = |all: &[&str], one: &str| all.iter().position(|other| *other == one).unwrap_or(7);
-    let last = 3 * place(NAMESPACES, &key.namespace) + place(NAMES, &key.name);
+    let last = 2 * place(NAMESPACES, &key.namespace) + place(NAMES, &key.name);
     Ipv4Addr::new(10, 0, 1, u8::try_from(last + 1).unwrap_or(99))
 }
 
 fn ips(key: &Key) -> BoxedStrategy<Ipv4Addr> {
-    prop_oneof![6 => Just(ip_of(key)), 1 => any_ip()].boxed()
+    prop_oneof![5 => Just(ip_of(key)), 1 => any_ip()].boxed()
 }
 
 fn any_ip() -> BoxedStrategy<Ipv4Addr> {
-    (1..20_u8).prop_map(|last| Ipv4Addr::new(10, 0, 1, last)).boxed()
+    (1..10_u8).prop_map(|last| Ipv4Addr::new(10, 0, 1, last)).boxed()
 }
 
 /// True in so many of a hundred.
@@ -144,7 +145,7 @@ fn by_key<T: Clone + fmt::Debug + 'static>(
     object: impl Fn(Key) -> BoxedStrategy<T> + 'static,
 ) -> BoxedStrategy<BTreeMap<Key, T>> {
     let one = keys().prop_flat_map(move |key| (Just(key.clone()), object(key)));
-    prop::collection::vec(one, 0..=most).prop_map(BTreeMap::from_iter).boxed()
+    vec(one, 0..=most).prop_map(BTreeMap::from_iter).boxed()
 }
 
 fn addresses() -> BoxedStrategy<Part<BTreeMap<String, Address>>> {
@@ -268,25 +269,37 @@ pub fn annotations() -> BoxedStrategy<Annotations> {
 }
 
 fn nodes() -> BoxedStrategy<Part<BTreeMap<String, Node>>> {
-    let node = (weighted(0.95, mostly(INSTANCES)), chance(15));
-    let node = node.prop_map(|(instance, not_ready)| Node { instance, not_ready });
-    part(btree_map(mostly(NODES), node, 0..=4))
+    let node = |name: String| {
+        let instance = instance_of(NODES, &name);
+        let node = (weighted(0.95, instance), chance(15));
+        (Just(name), node.prop_map(|(instance, not_ready)| Node { instance, not_ready }))
+    };
+    let one = mostly(NODES).prop_flat_map(node);
+    part(vec(one, 0..=4).prop_map(BTreeMap::from_iter))
 }
 
 fn interfaces() -> BoxedStrategy<Part<BTreeMap<String, Interface>>> {
-    let ips = btree_set((1..8_u8).prop_map(|last| Ipv4Addr::new(10, 0, 1, last)), 0..12);
+    let ips = btree_set(any_ip(), 0..16);
     let occupied = btree_map(any_ip(), mostly(PUBLIC), 0..3);
-    let trunk = weighted(0.2, mostly(INTERFACES));
+    let trunk = weighted(0.1, mostly(INTERFACES));
     let prefixes = btree_set(mostly(PREFIXES), 0..2);
-    let one = (weighted(0.9, mostly(INSTANCES)), trunk, ips, prefixes, occupied);
-    let one = one.prop_map(|(instance, trunk, ips, prefixes, occupied)| Interface {
-        instance,
-        trunk,
-        ips,
-        prefixes,
-        occupied,
+    let rest = (trunk, ips, prefixes, occupied);
+    let one = (mostly(INTERFACES), rest).prop_flat_map(|(id, rest)| {
+        let instance = weighted(0.9, instance_of(INTERFACES, &id));
+        let one = instance.prop_map(move |instance| {
+            let (trunk, ips, prefixes, occupied) = rest.clone();
+            Interface { instance, trunk, ips, prefixes, occupied }
+        });
+        (Just(id), one)
     });
-    part(btree_map(mostly(INTERFACES), one, 0..=4))
+    part(vec(one, 0..=4).prop_map(BTreeMap::from_iter))
+}
+
+/// As a rule the instance in the place that this node or interface has among its like.
+fn instance_of(all: &[&str], one: &str) -> BoxedStrategy<String> {
+    let place = all.iter().position(|other| *other == one).unwrap_or(0);
+    let own = Just(INSTANCES[place % INSTANCES.len()].to_owned());
+    prop_oneof![6 => own, 1 => mostly(INSTANCES)].boxed()
 }
 
 fn untagged() -> BoxedStrategy<Part<BTreeMap<String, String>>> {
@@ -330,7 +343,7 @@ fn recent() -> BoxedStrategy<Recent> {
     let terminating = btree_map(any_uid("p"), seconds(), 0..3);
     let unclaimed = btree_map(mostly(ALLOCATIONS), seconds(), 0..6);
     let released = prop_oneof![8 => 0..3_u64, 1 => Just(u64::MAX)];
-    let dwelling = btree_map(any_uid("e"), seconds(), 0..2);
+    let dwelling = btree_map(any_uid("e"), seconds(), 0..4);
     let backoff = btree_map(any_uid("e"), pauses(), 0..2);
     let stopped = weighted(0.2, btree_map(mostly(VERBS), pauses(), 0..2));
     (settling, terminating, unclaimed, released, dwelling, backoff, stopped)

@@ -133,6 +133,15 @@ fn unread<T>() -> Part<T> {
     Part::Unknown("throttled".to_owned())
 }
 
+/// Whether an address leaves a pod with an IP because that is terminating.
+fn ended_with_its_ip(snapshot: &Snapshot, step: &Step) -> bool {
+    let Reason::PodCannotCarry { pod, absence: Absence::Terminating } = &step.reason else {
+        return false;
+    };
+    let pod = snapshot.pods.known().and_then(|pods| pods.get(pod));
+    pod.is_some_and(|pod| matches!(pod.ip, Some(IpAddr::V4(_))))
+}
+
 /// Whether a step rests on this part, and so may not be planned without it.
 fn rests_on(part: &str, snapshot: &Snapshot, step: &Step) -> bool {
     let verb = step.action.verb();
@@ -146,14 +155,8 @@ fn rests_on(part: &str, snapshot: &Snapshot, step: &Step) -> bool {
             "disassociate" => !matches!(step.reason, Reason::EipDeleted | Reason::Unclaimed { .. }),
             _ => true,
         },
-        // On a node that nobody knows a pod may still be ending.
-        "nodes" => {
-            let ended = matches!(
-                &step.reason,
-                Reason::PodCannotCarry { absence: Absence::Terminating, .. }
-            );
-            verb == "associate" || ended
-        }
+        // On a node that nobody knows a pod may still be ending, if it ever had an IP.
+        "nodes" => verb == "associate" || ended_with_its_ip(snapshot, step),
         "interfaces" => verb == "associate",
         "recorded addresses" => match &step.action {
             Action::Allocate { eip, .. } => {

@@ -28,7 +28,8 @@ const ALLOCATIONS: &[&str] =
     &["eipalloc-1", "eipalloc-2", "eipalloc-3", "eipalloc-4", "eipalloc-5", "eipalloc-6"];
 const ASSOCIATIONS: &[&str] = &["eipassoc-1", "eipassoc-2", "eipassoc-3", "eipassoc-4"];
 const PUBLIC: &[&str] = &["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"];
-const PREFIXES: &[&str] = &["10.0.1.0/28", "10.0.1.16/28", "10.0.0.0/0", "10.0.1.1/33", "x/y"];
+const PREFIXES: &[&str] =
+    &["10.0.1.0/28", "10.0.1.0/28", "10.0.1.16/28", "10.0.0.0/0", "10.0.1.1/33", "x/y"];
 const REASONS: &[&str] = &["AddressLimitExceeded", "InvalidID.NotFound", "Changed"];
 const VERBS: &[&str] = &["allocate", "associate", "release", "tag", "hold", "annotate", "create"];
 const FINALIZERS: &[&str] = &["eip.materialize.cloud/disassociate"];
@@ -139,17 +140,26 @@ fn chance(percent: u32) -> impl Strategy<Value = bool> {
     prop::bool::weighted(f64::from(percent) / 100.0)
 }
 
+/// Most of so many entries, of which some replace others.
+fn many<K: Clone + Ord + fmt::Debug + 'static, V: Clone + fmt::Debug + 'static>(
+    most: usize,
+    one: impl Strategy<Value = (K, V)> + 'static,
+) -> BoxedStrategy<BTreeMap<K, V>> {
+    let some = vec(weighted(0.75, one), most);
+    some.prop_map(|all| all.into_iter().flatten().collect()).boxed()
+}
+
 /// Objects by their keys, each made to fit its key as a rule.
 fn by_key<T: Clone + fmt::Debug + 'static>(
     most: usize,
     object: impl Fn(Key) -> BoxedStrategy<T> + 'static,
 ) -> BoxedStrategy<BTreeMap<Key, T>> {
     let one = keys().prop_flat_map(move |key| (Just(key.clone()), object(key)));
-    vec(one, 0..=most).prop_map(BTreeMap::from_iter).boxed()
+    many(most, one)
 }
 
 fn addresses() -> BoxedStrategy<Part<BTreeMap<String, Address>>> {
-    part(btree_map(mostly(ALLOCATIONS), keys().prop_flat_map(address), 0..=6))
+    part(many(7, (mostly(ALLOCATIONS), keys().prop_flat_map(address))))
 }
 
 fn address(of: Key) -> BoxedStrategy<Address> {
@@ -177,17 +187,17 @@ fn address(of: Key) -> BoxedStrategy<Address> {
 }
 
 fn eips() -> BoxedStrategy<Part<BTreeMap<Key, Eip>>> {
-    part(by_key(5, eip))
+    part(by_key(6, eip))
 }
 
 fn eip(key: Key) -> BoxedStrategy<Eip> {
-    let pod = prop_oneof![3 => Just(key.name.clone()), 2 => mostly(NAMES)];
+    let pod = prop_oneof![2 => Just(key.name.clone()), 1 => mostly(NAMES)];
     let namespace = key.namespace.clone();
     let owner = pod.prop_flat_map(move |pod| {
         let made_for = uids("p", &Key::new(namespace.clone(), pod.clone()));
         (Just(pod), weighted(0.3, made_for))
     });
-    let marks = (chance(80), chance(20), 0..3_i64, mostly(&["7"]));
+    let marks = (chance(85), chance(15), 0..3_i64, mostly(&["7"]));
     let created = mostly(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]);
     (uids("e", &key), owner, marks, created, statuses())
         .prop_map(|(uid, owner, marks, created, status)| {
@@ -221,31 +231,32 @@ pub fn statuses() -> BoxedStrategy<Status> {
 }
 
 fn pods() -> BoxedStrategy<Part<BTreeMap<Key, Pod>>> {
-    part(by_key(5, pod))
+    part(by_key(9, pod))
 }
 
 fn pod(key: Key) -> BoxedStrategy<Pod> {
     let ip = prop_oneof![
-        10 => ips(&key).prop_map(|ip| Some(IpAddr::V4(ip))),
+        20 => ips(&key).prop_map(|ip| Some(IpAddr::V4(ip))),
         1 => Just(None),
         1 => Just(Some(IpAddr::V6("2001:db8::1".parse().unwrap()))),
     ];
     let phase = prop_oneof![
-        10 => Just(Phase::Running),
+        20 => Just(Phase::Running),
         2 => Just(Phase::Pending),
         1 => Just(Phase::Succeeded),
         1 => Just(Phase::Failed),
         1 => Just(Phase::Unknown),
     ];
-    let whose = (chance(92), chance(40), chance(8));
-    let end = (weighted(0.15, seconds()), chance(8));
+    let whose = (chance(95), chance(40), chance(20));
+    let end = (weighted(0.12, seconds()), chance(4));
     let place = (uids("p", &key), weighted(0.95, mostly(NODES)), ip);
-    let finalizers = btree_set(mostly(FINALIZERS), 0..2);
+    let finalizers = weighted(0.1, btree_set(mostly(FINALIZERS), 0..2));
     (place, phase, whose, end, annotations(), finalizers)
         .prop_map(|(place, phase, whose, end, said, legacy_finalizers)| Pod {
             uid: place.0,
             node: place.1,
-            ip: place.2,
+            // Pods on the network of their node have its IP.
+            ip: if whose.2 { Some(Ipv4Addr::new(10, 0, 1, 9).into()) } else { place.2 },
             phase,
             managed: whose.0,
             autocreate: whose.1,
@@ -255,7 +266,7 @@ fn pod(key: Key) -> BoxedStrategy<Pod> {
             target: said.0,
             alpha_target: said.1,
             allocation: said.2,
-            legacy_finalizers,
+            legacy_finalizers: legacy_finalizers.unwrap_or_default(),
         })
         .boxed()
 }
@@ -275,14 +286,14 @@ fn nodes() -> BoxedStrategy<Part<BTreeMap<String, Node>>> {
         (Just(name), node.prop_map(|(instance, not_ready)| Node { instance, not_ready }))
     };
     let one = mostly(NODES).prop_flat_map(node);
-    part(vec(one, 0..=4).prop_map(BTreeMap::from_iter))
+    part(many(4, one))
 }
 
 fn interfaces() -> BoxedStrategy<Part<BTreeMap<String, Interface>>> {
-    let ips = btree_set(any_ip(), 0..16);
-    let occupied = btree_map(any_ip(), mostly(PUBLIC), 0..3);
+    let ips = btree_set(any_ip(), 0..24);
+    let occupied = btree_map(any_ip(), mostly(PUBLIC), 0..4);
     let trunk = weighted(0.1, mostly(INTERFACES));
-    let prefixes = btree_set(mostly(PREFIXES), 0..2);
+    let prefixes = btree_set(mostly(PREFIXES), 0..4);
     let rest = (trunk, ips, prefixes, occupied);
     let one = (mostly(INTERFACES), rest).prop_flat_map(|(id, rest)| {
         let instance = weighted(0.9, instance_of(INTERFACES, &id));
@@ -292,7 +303,7 @@ fn interfaces() -> BoxedStrategy<Part<BTreeMap<String, Interface>>> {
         });
         (Just(id), one)
     });
-    part(vec(one, 0..=4).prop_map(BTreeMap::from_iter))
+    part(many(5, one))
 }
 
 /// As a rule the instance in the place that this node or interface has among its like.
@@ -321,7 +332,7 @@ fn settings() -> BoxedStrategy<Settings> {
     let scope = weighted(0.1, mostly(NAMESPACES));
     let orphans = (chance(60), seconds(), weighted(0.5, 0..4_u64));
     let limit = weighted(0.3, 0..4_u64);
-    (scope, chance(30), limit, orphans, seconds())
+    (scope, chance(50), limit, orphans, seconds())
         .prop_map(|(namespace, allow_host_network, namespace_limit, orphans, settle)| {
             let (release_orphans, orphan_grace, max_releases) = orphans;
             Settings {
@@ -338,8 +349,8 @@ fn settings() -> BoxedStrategy<Settings> {
 }
 
 fn recent() -> BoxedStrategy<Recent> {
-    let due = prop_oneof![3 => Just(0), 1 => seconds()];
-    let settling = btree_map(any_uid("e"), due, 0..6);
+    let due = prop_oneof![9 => Just(0), 1 => seconds()];
+    let settling = many(9, (any_uid("e"), due));
     let terminating = btree_map(any_uid("p"), seconds(), 0..3);
     let unclaimed = btree_map(mostly(ALLOCATIONS), seconds(), 0..6);
     let released = prop_oneof![8 => 0..3_u64, 1 => Just(u64::MAX)];

@@ -46,7 +46,7 @@ pub fn odd() -> BoxedStrategy<String> {
 /// One of a few, now and then an odd one.
 pub fn mostly(few: &'static [&'static str]) -> BoxedStrategy<String> {
     let usual = prop::sample::select(few).prop_map(str::to_owned);
-    prop_oneof![24 => usual, 1 => odd()].boxed()
+    prop_oneof![50 => usual, 1 => odd()].boxed()
 }
 
 /// The name of an object: Kubernetes allows neither an empty one nor a slash.

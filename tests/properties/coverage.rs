@@ -23,7 +23,7 @@ const SAID: &str = "create delete hold let_go allocate release tag associate dis
 #[test]
 fn the_worlds_reach_everything_that_a_plan_can_say() {
     let said = RefCell::new(BTreeSet::new());
-    check(1_000, possible(), |world| {
+    check(1_500, possible(), |world| {
         let mut said = said.borrow_mut();
         for round in forecast(&world.0).rounds {
             for step in &round.steps {

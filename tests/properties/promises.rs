@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::check;
-use crate::snapshots::{World, annotations, possible, statuses};
+use crate::snapshots::{Annotations, World, annotations, possible, statuses};
 
 /// The address that an action changes, if it changes one that is there.
 fn changed(action: &Action) -> Option<&AllocationId> {
@@ -75,7 +75,7 @@ fn the_status_of_an_eip_moves_no_address_of_another() {
 }
 
 /// The world with these annotations on its pods instead.
-fn annotated(mut world: Snapshot, said: Vec<crate::snapshots::Annotations>) -> Snapshot {
+fn annotated(mut world: Snapshot, said: Vec<Annotations>) -> Snapshot {
     let pods = world.pods.known_mut().into_iter().flat_map(|pods| pods.values_mut());
     for (pod, said) in pods.zip(said) {
         (pod.target, pod.alpha_target, pod.allocation) = said;
@@ -119,7 +119,9 @@ fn annotations_delay_the_end_of_an_association_and_nothing_else() {
 }
 
 /// A part of the world, as notes call it, and what makes it unread.
-const PARTS: [(&str, fn(&mut Snapshot)); 7] = [
+type Forget = (&'static str, fn(&mut Snapshot));
+
+const PARTS: [Forget; 7] = [
     ("addresses", |world| world.addresses = unread()),
     ("eips", |world| world.eips = unread()),
     ("pods", |world| world.pods = unread()),
@@ -188,7 +190,13 @@ fn what_is_unread_is_said_and_no_step_rests_on_it() {
         for step in &planned.steps {
             prop_assert!(!rests_on(part, &without, step), "without the {part}: {step:?}");
         }
-        let (with, without) = (calls(&read, &plan(&read).steps), calls(&without, &planned.steps));
+        // An address of a deleted Eip leaves at once where nobody knows of a pod that says it.
+        let hasty = |step: &&Step| match &step.action {
+            Action::Disassociate { address, .. } => is_advertised(&read, address),
+            _ => false,
+        };
+        let planned = planned.steps.iter().filter(|step| !hasty(step));
+        let (with, without) = (calls(&read, &plan(&read).steps), calls(&without, planned));
         let new: Vec<_> = without.difference(&with).collect();
         prop_assert!(new.is_empty(), "only without the {part}: {new:?}");
         Ok(())

@@ -168,7 +168,8 @@ fn address(of: Key) -> BoxedStrategy<Address> {
         2 => Just(None),
         1 => mostly(&["c2"]).prop_map(Some),
     ];
-    let place = (mostly(ASSOCIATIONS), weighted(0.9, mostly(INTERFACES)), weighted(0.9, ips(&of)));
+    let ip = prop_oneof![2 => ips(&of), 1 => any_ip()];
+    let place = (mostly(ASSOCIATIONS), weighted(0.95, mostly(INTERFACES)), weighted(0.95, ip));
     let tags = (cluster, uids("e", &of), mostly(PUBLIC), weighted(0.9, seconds()));
     (tags, weighted(0.5, place), chance(95))
         .prop_map(move |(tags, place, fits)| {

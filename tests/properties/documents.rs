@@ -15,7 +15,7 @@ use crate::{Verdict, check};
 
 #[test]
 fn a_world_that_is_written_and_read_is_the_same_world() {
-    check(400, worlds(), |World(world)| {
+    check(200, worlds(), |World(world)| {
         let text = world.to_yaml();
         let read = Snapshot::from_yaml(&text).map_err(TestCaseError::fail)?;
         prop_assert_eq!(&read.to_yaml(), &text);
@@ -112,7 +112,7 @@ fn any_bytes_are_read_or_refused() {
         0..30,
     );
     let texts = prop_oneof![bytes, odd(), yaml.prop_map(|all| all.concat())];
-    check(1_000, texts, |text| is_read_or_refused(&text));
+    check(3_000, texts, |text| is_read_or_refused(&text));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn slipped(text: &str, slips: Vec<Slip>) -> String {
 
 #[test]
 fn a_document_with_slips_is_read_or_refused() {
-    check(400, (worlds(), slips()), |(World(world), slips)| {
+    check(300, (worlds(), slips()), |(World(world), slips)| {
         is_read_or_refused(&slipped(&world.to_yaml(), slips))
     });
 }

@@ -75,7 +75,11 @@ fn a_key_is_read_as_it_is_shown_or_refused_by_name() {
     let texts = prop_oneof![odd(), keys().prop_map(|key| key.to_string()), "[a/]{0,4}"];
     check(1_000, texts, |text| {
         match text.parse::<Key>() {
-            Ok(key) => prop_assert_eq!(key.to_string(), text),
+            Ok(key) => {
+                let parts = [&key.namespace, &key.name];
+                prop_assert!(parts.iter().all(|part| !part.is_empty() && !part.contains('/')));
+                prop_assert_eq!(key.to_string(), text);
+            }
             Err(error) => prop_assert!(error.contains(&format!("{text:?}")), "{error}"),
         }
         Ok(())

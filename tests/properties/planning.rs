@@ -1,6 +1,7 @@
 //! Plans and forecasts: they exist, they repeat, they come to an end, and none is faulty.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use eip_operator::plan::action::Action;
 use eip_operator::plan::faults::faults;
@@ -10,7 +11,7 @@ use eip_operator::plan::text::plan_lines;
 use proptest::prelude::*;
 
 use crate::check;
-use crate::snapshots::{possible, worlds};
+use crate::snapshots::{World, possible, worlds};
 
 #[test]
 fn equal_worlds_give_equal_plans() {
@@ -53,9 +54,18 @@ fn no_plan_on_the_way_is_faulty() {
     });
 }
 
+/// A world whose pods are all on the network of their nodes, and so have one IP.
+fn crowded(World(mut world): World) -> World {
+    world.settings.allow_host_network = true;
+    for pod in world.pods.known_mut().into_iter().flat_map(BTreeMap::values_mut) {
+        (pod.host_network, pod.ip) = (true, Some(Ipv4Addr::new(10, 0, 1, 9).into()));
+    }
+    World(world)
+}
+
 #[test]
 fn no_round_puts_two_addresses_on_one_ip() {
-    check(400, possible(), |world| {
+    check(600, possible().prop_map(crowded), |world| {
         for round in forecast(&world.0).rounds {
             let mut taken = BTreeSet::new();
             for step in &round.steps {

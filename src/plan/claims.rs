@@ -96,6 +96,14 @@ pub fn is_owned(snapshot: &Snapshot, address: &Address) -> bool {
     ours && !address.eip.is_empty() && snapshot.settings.in_scope(&address.namespace)
 }
 
+/// An address that carries this Eip's uid, wherever its other tags say that it belongs. Of a claim
+/// without addresses it is one whose namespace tag a person has changed or lost.
+pub fn of_uid<'a>(snapshot: &'a Snapshot, uid: &Uid) -> Option<&'a AllocationId> {
+    let mut all = snapshot.addresses.known().into_iter().flatten();
+    let of_cluster = |a: &Address| a.cluster.as_ref().is_none_or(|c| *c == snapshot.cluster.uid);
+    all.find(|(_, address)| address.eip == *uid && of_cluster(address)).map(|(id, _)| id)
+}
+
 type AddressesByEip<'a> = BTreeMap<&'a str, Vec<(&'a AllocationId, &'a Address)>>;
 
 fn addresses_by_eip(snapshot: &Snapshot) -> AddressesByEip<'_> {
@@ -231,7 +239,7 @@ pub fn eligible(pod: &Pod, settings: &Settings) -> Result<Ipv4Addr, Absence> {
 /// Ready nobody ends pods and nobody reuses their IPs, so the address stays.
 fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
     let Some(IpAddr::V4(ip)) = pod.ip else { return None };
-    let grace = pod.terminating.unwrap_or(0) + TERMINATION_MARGIN;
+    let grace = pod.terminating.unwrap_or(0).saturating_add(TERMINATION_MARGIN);
     let seen = snapshot.recent.terminating.get(&pod.uid).copied().unwrap_or(0);
     let node = pod.node.as_ref().and_then(|name| snapshot.nodes.known()?.get(name));
     let node_ready = node.is_some_and(|node| !node.not_ready);

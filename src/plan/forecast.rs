@@ -194,7 +194,8 @@ fn apply_to_address(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome)
             };
             addresses.insert(address.clone(), bought);
             snapshot.recent.settling.insert(uid.clone(), settle);
-            snapshot.quota.iter_mut().for_each(|quota| quota.used += 1);
+            let quota = snapshot.quota.iter_mut();
+            quota.for_each(|quota| quota.used = quota.used.saturating_add(1));
         }
         (Action::Release { address, eip_uid, .. }, _) => {
             addresses.remove(address);

@@ -20,11 +20,12 @@
 //! to their end without touching anything, the operator runs them for real.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
 use super::claims::{Claim, claims};
 use super::rules;
-use super::snapshot::{AllocationId, Key, Pause, Snapshot, Uid};
+use super::snapshot::{AllocationId, InterfaceId, Key, Pause, Snapshot, Uid};
 
 /// The next safe steps for this snapshot, and what is held back. Pure: equal snapshots give equal
 /// plans.
@@ -117,6 +118,18 @@ impl<'a> Draft<'a> {
         self.plan.steps.iter().any(|step| match &step.action {
             Action::Disassociate { address, .. } => address == id,
             _ => false,
+        })
+    }
+
+    /// The address that is put on this IP of an interface in this round.
+    pub fn comes_to(&self, interface: &InterfaceId, ip: Ipv4Addr) -> Option<String> {
+        self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Associate { address, ip: public, interface: on, private_ip, .. }
+                if on == interface && *private_ip == ip =>
+            {
+                Some(format!("{public} ({address})"))
+            }
+            _ => None,
         })
     }
 

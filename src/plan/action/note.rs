@@ -26,6 +26,9 @@ impl fmt::Display for Subject {
     }
 }
 
+/// The longest code that is repeated as a word, in characters; those of EC2 are far shorter.
+const WORD_MAX: usize = 100;
+
 /// Something held back, and for what it waits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
@@ -141,8 +144,12 @@ impl Wait {
             Self::MovedRecently { .. } => "MovedRecently",
             Self::InvalidPodName { .. } => "InvalidPodName",
         };
-        // EC2's codes have dots, which the reason of a condition may not have.
-        word.chars().filter(char::is_ascii_alphanumeric).collect()
+        // EC2's codes have dots, which the reason of a condition may not have; a proxy's may be
+        // anything, and it must begin with a letter.
+        let word = word.chars().filter(char::is_ascii_alphanumeric).take(WORD_MAX);
+        let word: String = word.collect();
+        let begins = word.starts_with(|first: char| first.is_ascii_alphabetic());
+        if begins { word } else { format!("Error{word}") }
     }
 
     /// The text without what changes from look to look, so that a status that repeats it and a

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
-use crate::plan::claims::{Claim, Seat, is_owned};
+use crate::plan::claims::{Claim, Seat, is_owned, of_uid};
 use crate::plan::planner::Draft;
 use crate::plan::rules::take_up::candidate;
 use crate::plan::snapshot::{Snapshot, Uid};
@@ -114,6 +114,9 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
         }
     }
     let snapshot = draft.snapshot;
+    if let Some(id) = of_uid(snapshot, &eip.uid) {
+        return Some(Wait::Untagged { address: id.clone() });
+    }
     let recorded = eip.status.allocation.as_ref();
     let listed = |id| snapshot.addresses.known().is_some_and(|all| all.contains_key(id));
     match (recorded, snapshot.untagged.known()) {

@@ -99,7 +99,9 @@ fn occupant(draft: &Draft<'_>, interface: &InterfaceId, target: &Target<'_>) -> 
     });
     let seen = || snapshot.interfaces.known()?.get(interface)?.occupied.get(&target.ip).cloned();
     let Some((id, address)) = of_ours else {
-        return seen().map(|by| Wait::TargetOccupied { ip, by });
+        // Pods on the network of their node share its IP, which carries one address.
+        let by = seen().or_else(|| draft.comes_to(interface, ip));
+        return by.map(|by| Wait::TargetOccupied { ip, by });
     };
     let by = format!("{} ({id})", address.ip);
     let leaves = draft.ends(id);

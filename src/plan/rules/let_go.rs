@@ -1,7 +1,7 @@
 //! Law: our finalizer goes when no address carries the Eip's uid, nor may one be on its way.
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
-use crate::plan::claims::Claim;
+use crate::plan::claims::{Claim, of_uid};
 use crate::plan::planner::Draft;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
@@ -13,6 +13,11 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             continue;
         }
         let uid = &claim.eip.uid;
+        if let Some(id) = of_uid(draft.snapshot, uid) {
+            let wait = Wait::Untagged { address: id.clone() };
+            draft.wait(Subject::Eip(claim.key.clone()), wait);
+            continue;
+        }
         let settle = draft.snapshot.settings.settle;
         match draft.snapshot.recent.settling.get(uid).copied().unwrap_or(settle) {
             0 => {

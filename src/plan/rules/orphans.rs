@@ -22,7 +22,7 @@ pub fn steps(draft: &mut Draft<'_>) {
         .collect();
     let due = found.iter().filter(|(id, one)| due_in(snapshot, id, one) == Some(0)).count() as u64;
     let most = most(snapshot);
-    let too_many = due + snapshot.recent.orphans_released > most;
+    let too_many = due.saturating_add(snapshot.recent.orphans_released) > most;
     if too_many && due > 0 {
         draft.wait(Subject::Cluster, Wait::TooManyOrphans { due, most });
     }
@@ -88,7 +88,7 @@ fn due_in(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Option<u
 fn most(snapshot: &Snapshot) -> u64 {
     let owned = snapshot.addresses.known().into_iter().flatten();
     let owned = owned.filter(|(_, address)| is_owned(snapshot, address)).count() as u64;
-    let tenth = (owned + snapshot.recent.orphans_released).div_ceil(10);
+    let tenth = owned.saturating_add(snapshot.recent.orphans_released).div_ceil(10);
     snapshot.settings.max_releases.unwrap_or(tenth)
 }
 

@@ -303,7 +303,8 @@ impl Memory {
             self.intents.insert(uid.clone(), now);
         }
         let Some(eips) = snapshot.eips.known() else { return };
-        for eip in eips.values().filter(|eip| eip.held) {
+        // One that records an address was held before, whoever took our finalizer off.
+        for eip in eips.values().filter(|eip| eip.held || eip.status.allocation.is_some()) {
             self.intents.entry(eip.uid.clone()).or_insert(now + settle);
         }
         // One list without an Eip is no proof that it is gone.

@@ -684,9 +684,6 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
     });
     let contested = rivals.count() > 0;
     let own: Vec<_> = account.of(&eip.uid).collect();
-    if own.len() > 1 && cluster.definition.deleting && !cluster.definition.release_all {
-        return Ok(()); // nothing is released, what is surplus included (seed 49574)
-    }
     need(own.len() <= 1, || format!("L4: eip {key} has {} addresses", own.len()))?;
     let Some((id, one)) = own.first() else {
         let full = account.living().count() as u64 >= account.limit;

@@ -236,3 +236,17 @@ fn an_address_that_was_just_taken_up_begins_its_time_as_an_orphan_anew() {
     memory.done(&"e2".into(), &tag, &Outcome::Done, 61_000, 300);
     assert_eq!(orphaned(&mut memory, 90_000), Some(0));
 }
+
+#[test]
+fn an_eip_that_records_an_address_is_not_new_although_its_finalizer_is_gone() {
+    let mut memory = Memory::default();
+    let mut stripped = world(&[]);
+    let eip = stripped.eips.known_mut().unwrap().values_mut().next().unwrap();
+    (eip.held, eip.status.allocation) = (false, Some("eipalloc-1".into()));
+    memory.overlay(&mut stripped, 0);
+    let hold = Action::Hold { eip: Key::new("shop", "web"), uid: "e1".into() };
+    memory.done(&"e1".into(), &hold, &Outcome::Done, 10, 300);
+    let mut held = world(&[]);
+    memory.overlay(&mut held, 20);
+    assert_eq!(held.recent.settling["e1"], 300, "it may have bought before");
+}

@@ -249,7 +249,7 @@ fn pod(key: Key) -> BoxedStrategy<Pod> {
         1 => Just(Phase::Unknown),
     ];
     let whose = (chance(95), chance(40), chance(20));
-    let end = (weighted(0.12, seconds()), chance(4));
+    let end = (weighted(0.12, prop_oneof![4 => 0..40_u64, 1 => seconds()]), chance(4));
     let place = (uids("p", &key), weighted(0.95, mostly(NODES)), ip);
     let finalizers = weighted(0.1, btree_set(mostly(FINALIZERS), 0..2));
     (place, phase, whose, end, annotations(), finalizers)
@@ -352,7 +352,7 @@ fn settings() -> BoxedStrategy<Settings> {
 fn recent() -> BoxedStrategy<Recent> {
     let due = prop_oneof![9 => Just(0), 1 => seconds()];
     let settling = many(9, (any_uid("e"), due));
-    let terminating = btree_map(any_uid("p"), seconds(), 0..3);
+    let terminating = many(8, (any_uid("p"), seconds()));
     let unclaimed = btree_map(mostly(ALLOCATIONS), seconds(), 0..6);
     let released = prop_oneof![8 => 0..3_u64, 1 => Just(u64::MAX)];
     let dwelling = btree_map(any_uid("e"), seconds(), 0..4);

@@ -1,4 +1,7 @@
 //! Law: an Eip that the operator made is deleted when its pod no longer asks for it.
+//!
+//! One without our finalizer gets that first: it would be gone at once, and its address might be
+//! left where it is.
 
 use crate::plan::action::{Absence, Action, Reason};
 use crate::plan::claims::Claim;
@@ -7,7 +10,7 @@ use crate::plan::snapshot::{Pod, Uid};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let Some(pods) = draft.snapshot.pods.known() else { return };
-    for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
+    for claim in claims.iter().filter(|claim| claim.eip.held && !claim.eip.deleting) {
         let Some(owner) = &claim.eip.autocreated_for else { continue };
         let pod = claim.pod_key();
         let Some(absence) = no_longer_asks(pods.get(&pod), owner) else { continue };

@@ -136,3 +136,55 @@ pub fn kubernetes_meaning(status: Option<u16>) -> Meaning {
         Some(_) => Meaning::Slow,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_of_the_api_server_has_its_meaning() {
+        for (status, meaning) in [
+            (Some(404), Meaning::Look),
+            (Some(409), Meaning::Look),
+            (Some(422), Meaning::Look),
+            (Some(429), Meaning::Retry),
+            (Some(500), Meaning::Retry),
+            (Some(503), Meaning::Retry),
+            (None, Meaning::Retry),
+            (Some(400), Meaning::Slow),
+            (Some(403), Meaning::Slow),
+        ] {
+            assert_eq!(kubernetes_meaning(status), meaning, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_ec2_has_its_meaning_for_each_action() {
+        let id = || "eipalloc-1".to_owned();
+        let release = Action::Release {
+            address: id(),
+            ip: String::new(),
+            eip_uid: "e1".into(),
+            absent: None,
+        };
+        let end = Action::Disassociate {
+            address: id(),
+            ip: String::new(),
+            association: "eipassoc-1".into(),
+            private_ip: String::new(),
+        };
+        for (action, code, meaning) in [
+            (&release, "InvalidIPAddress.InUse", Meaning::Look),
+            (&release, "InvalidAllocationID.NotFound", Meaning::Look),
+            (&release, "InvalidAddress.Locked", Meaning::Slow),
+            (&release, "AuthFailure", Meaning::Stop),
+            (&end, "InvalidAssociationID.NotFound", Meaning::Success),
+            (&end, "InvalidNetworkInterfaceID.NotFound", Meaning::Success),
+            (&end, "RequestLimitExceeded", Meaning::Retry),
+            (&end, "InternalError", Meaning::Lost),
+            (&end, "A.Code.Of.Tomorrow", Meaning::Slow),
+        ] {
+            assert_eq!(ec2_meaning(action, code), meaning, "{} {code}", action.verb());
+        }
+    }
+}

@@ -175,6 +175,18 @@ fn rests_on(part: &str, snapshot: &Snapshot, step: &Step) -> bool {
     }
 }
 
+/// Whether a step may be one that a plan with this part would not have, for the reasons given.
+fn is_other(part: &str, read: &Snapshot, step: &Step) -> bool {
+    match &step.action {
+        // An address of a deleted Eip leaves at once where nobody knows of a pod that says it.
+        Action::Disassociate { address, .. } => part == "pods" && is_advertised(read, address),
+        // Of two addresses the one in use is kept. On a node that nobody knows a pod goes on using
+        // its own, so the idle one is too many, even if it is the older one.
+        Action::Release { .. } => part == "nodes" && matches!(step.reason, Reason::Surplus { .. }),
+        _ => false,
+    }
+}
+
 #[test]
 fn what_is_unread_is_said_and_no_step_rests_on_it() {
     check(300, possible(), |World(read)| {
@@ -191,12 +203,8 @@ fn what_is_unread_is_said_and_no_step_rests_on_it() {
             for step in &planned.steps {
                 prop_assert!(!rests_on(part, &without, step), "without the {part}: {step:?}");
             }
-            // An address of a deleted Eip leaves at once where nobody knows of a pod that says it.
-            let hasty = |step: &&Step| match &step.action {
-                Action::Disassociate { address, .. } => is_advertised(&read, address),
-                _ => false,
-            };
-            let calls = calls(&without, planned.steps.iter().filter(|step| !hasty(step)));
+            let comparable = planned.steps.iter().filter(|step| !is_other(part, &read, step));
+            let calls = calls(&without, comparable);
             let new: Vec<_> = calls.difference(&with).collect();
             prop_assert!(new.is_empty(), "only without the {part}: {new:?}");
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -77,7 +76,6 @@ impl Operator {
     }
 
     async fn run_cycle(&mut self, wakes: &BTreeSet<Wake>, mailbox: &Mailbox) -> Cycle {
-        let deadline = Instant::now() + Duration::from_millis(ACT_FOR);
         let base = Base {
             cluster: self.cluster.clone(),
             settings: self.settings.clone(),
@@ -89,13 +87,14 @@ impl Operator {
         let complete = self.say_unread(&snapshot);
         let forecast = info_span!("plan").in_scope(|| forecast(&snapshot));
         self.announcer.announce(wakes, &snapshot, &forecast);
+        let deadline = self.hands.clock.now() + ACT_FOR;
         let left = !self.dry_run && self.act(&mut snapshot, mailbox, deadline).await;
         let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
     }
 
     /// Rounds of plan, perform and absorb. True when something is left for the next cycle.
-    async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox, deadline: Instant) -> bool {
+    async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox, deadline: u64) -> bool {
         let mut rounds = Rounds::default();
         loop {
             let steps = match rounds.turn(snapshot) {
@@ -134,7 +133,7 @@ impl Operator {
         snapshot: &Snapshot,
         rounds: &Rounds,
         mailbox: &Mailbox,
-        deadline: Instant,
+        deadline: u64,
     ) -> Vec<Performed> {
         let mut waiting = steps.into_iter();
         let mut under_way = FuturesUnordered::new();
@@ -143,7 +142,7 @@ impl Operator {
         let mut open = true;
         loop {
             while open && under_way.len() < STEPS_AT_ONCE {
-                open = Instant::now() < deadline && !self.cancel.is_cancelled();
+                open = self.hands.clock.now() < deadline && !self.cancel.is_cancelled();
                 let Some(step) = waiting.next().filter(|_| open) else {
                     open = false;
                     break;

@@ -1,5 +1,7 @@
 //! Carries out one step: makes the calls that [`Execution`] asks for, in its order.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -9,7 +11,7 @@ use super::limiter::Limiter;
 use crate::plan::action::{Action, Step};
 use crate::plan::execution::{Answer, Call, End, Execution, Next};
 use crate::plan::forecast::Outcome;
-use crate::plan::meaning::Failure;
+use crate::plan::meaning::{Failure, is_throttling};
 use crate::plan::rounds::Performed;
 use crate::plan::snapshot::Snapshot;
 use crate::plan::text::{escaped, step_line};
@@ -31,6 +33,11 @@ impl Clock {
         Self(Instant::now())
     }
 
+    /// This time of the clock, for timers.
+    pub fn at(self, millis: u64) -> Instant {
+        self.0 + Duration::from_millis(millis)
+    }
+
     pub fn now(self) -> u64 {
         u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -40,25 +47,28 @@ type Ec2Handle = std::sync::Arc<Ec2>;
 
 impl Hands {
     /// Carries out a step, unless its turn would come after the deadline; then it is left alone.
-    /// `written_at`: when we sent the write that put our finalizer on the claim's Eip.
+    /// `written_at`: when we sent the write that put our finalizer on the claim's Eip. Both are
+    /// times of the clock.
     pub async fn perform(
         &self,
         step: Step,
         snapshot: &Snapshot,
         written_at: Option<u64>,
-        deadline: Instant,
+        deadline: u64,
     ) -> Option<Performed> {
         let limited = ec2_action(&step.action);
         if let Some(name) = limited
-            && !self.limiter.take(name, deadline).await
+            && !self.limiter.take(name, self.clock.at(deadline)).await
         {
             return None;
         }
         let settings = snapshot.settings.clone();
         let cluster = snapshot.cluster.uid.clone();
-        let execution = Execution::new(step.action.clone(), settings, cluster, written_at);
+        let action = step.action.clone();
+        let execution = Execution::new(action, settings, cluster, written_at, deadline);
         let span = info_span!("step", op = step.action.verb(), claim = %step.claim);
-        Some(self.run(step, execution).instrument(span).await)
+        let performed = self.run(step, execution).instrument(span).await;
+        Some(performed).filter(|performed| performed.end != End::Late)
     }
 
     async fn run(&self, step: Step, mut execution: Execution) -> Performed {
@@ -89,10 +99,12 @@ impl Hands {
 
     /// The one place where the operator changes anything.
     async fn change(&self, action: &Action) -> Result<Outcome, Failure> {
-        match ec2_action(action) {
-            Some(_) => self.ec2.perform(action).await,
-            None => self.kubernetes.perform(action).await,
+        let Some(name) = ec2_action(action) else { return self.kubernetes.perform(action).await };
+        let done = self.ec2.perform(action).await;
+        if done.as_ref().is_err_and(|failure| is_throttling(&failure.code)) {
+            self.limiter.slow_down(name);
         }
+        done
     }
 }
 
@@ -118,6 +130,7 @@ fn say(performed: &Performed) {
             let arrow = if result.is_empty() { "" } else { " → " };
             info!(op, eip, reason, result, "done: {text}{arrow}{result}");
         }
+        End::Late => {} // the next cycle plans it anew
         End::Changed(why) => info!(op, eip, reason, "not done: {text}: {}", escaped(why)),
         End::Failed(failure) => warn!(
             op,

@@ -9,7 +9,7 @@ pub use self::note::{Note, Subject, Wait};
 use super::snapshot::{AllocationId, InterfaceId, Key, Status, Uid};
 
 /// One change to the cluster or to AWS. There is no other way to change either.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Action {
     /// Make the Eip that a pod asked for, finalizer included.
     Create { eip: Key, pod_uid: Uid },
@@ -102,7 +102,7 @@ impl Action {
 }
 
 /// An action with the claim it serves and the reason a person would accept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Step {
     /// The Eip; for an Eip that is yet to be made, its future name.
     pub claim: Key,
@@ -113,7 +113,7 @@ pub struct Step {
 }
 
 /// Why a step is in the plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Reason {
     PodAsksForEip { pod: Key },
     PodNoLongerAsks { pod: Key, absence: Absence },
@@ -193,7 +193,7 @@ impl fmt::Display for Reason {
 }
 
 /// Why a pod cannot carry an address now. Completes "pod shop/web …".
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Absence {
     Gone,
     NotManaged,

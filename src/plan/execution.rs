@@ -17,7 +17,7 @@ use super::snapshot::{Address, AllocationId, Eip, Key, Pod, Settings, Uid};
 pub const CONFIRMED_FOR: u64 = 2_000;
 
 /// One call to the world.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Call {
     /// A fresh read of a pod.
     GetPod(Key),
@@ -30,7 +30,7 @@ pub enum Call {
 }
 
 /// What a call answered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Answer {
     Pod(Option<Pod>),
     Eip(Option<Eip>),
@@ -47,21 +47,25 @@ pub enum Next {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum End {
     Done,
     /// The world is not as the plan saw it, so it was not done, or undone: what has changed.
     Changed(String),
+    /// Its time was over before the change was sent: it is left for the next cycle.
+    Late,
     Failed(Failure),
 }
 
 /// A step under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Execution {
     action: Action,
     settings: Settings,
     cluster_uid: Uid,
     stage: Stage,
+    /// No change is sent later than this.
+    deadline: u64,
     /// When the read or the write that confirms the step was sent.
     confirmed_at: Option<u64>,
     /// When the change was sent.
@@ -69,7 +73,7 @@ pub struct Execution {
     effects: Vec<(Action, Outcome)>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 enum Stage {
     Start,
     Confirming,
@@ -80,16 +84,27 @@ enum Stage {
 
 impl Execution {
     /// `written_at`: when we sent the write that put our finalizer on the Eip. While that is fresh,
-    /// the Eip need not be looked at again before a purchase.
+    /// the Eip need not be looked at again before a purchase. `deadline`: when what the plan rests
+    /// on is too old to act on; only what undoes an association is sent after it.
     pub fn new(
         action: Action,
         settings: Settings,
         cluster_uid: Uid,
         written_at: Option<u64>,
+        deadline: u64,
     ) -> Self {
         let confirmed_at = written_at.filter(|_| matches!(action, Action::Allocate { .. }));
         let (stage, effects) = (Stage::Start, Vec::new());
-        Self { action, settings, cluster_uid, stage, confirmed_at, sent_at: None, effects }
+        Self {
+            action,
+            settings,
+            cluster_uid,
+            stage,
+            deadline,
+            confirmed_at,
+            sent_at: None,
+            effects,
+        }
     }
 
     /// When the change was sent, if it was.
@@ -168,6 +183,9 @@ impl Execution {
     }
 
     fn perform(&mut self, now: u64) -> Next {
+        if now > self.deadline {
+            return Next::End(End::Late);
+        }
         self.stage = Stage::Performing;
         self.sent_at = Some(now);
         Next::Call(Call::Perform(self.action.clone()))

@@ -14,7 +14,7 @@ use super::snapshot::{Address, AllocationId, Eip, Interface, InterfaceId, Key, P
 pub const MAX_ROUNDS: usize = 16;
 
 /// What a call answered, as far as the next plan needs it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Outcome {
     /// It was done, and there is nothing to learn from it.
     Done,

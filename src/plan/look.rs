@@ -12,7 +12,7 @@ use super::rules::orphans::orphans;
 use super::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
 
 /// One read of an observation, in the order in which they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Read {
     Addresses,
     Eips,

@@ -9,7 +9,7 @@ use std::fmt;
 use super::action::Action;
 
 /// A call that did not do what it was asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Failure {
     /// The error code of AWS, the reason of Kubernetes, or one word of ours.
     pub code: String,
@@ -24,7 +24,7 @@ impl fmt::Display for Failure {
 }
 
 /// How a failure is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
     /// Nobody knows whether it happened. A purchase is not repeated before it would have shown:
     /// [`super::recent::Memory::failed`].
@@ -35,6 +35,10 @@ pub enum Meaning {
     Look,
     /// It will not work until a person changes something; tried seldom, and said on the object.
     Slow,
+    /// There is no right to do it to this address. A right that is given by tags may not hold for a
+    /// new one yet, so until the settle time is over it is as [`Meaning::Retry`], then as
+    /// [`Meaning::Slow`]: [`super::rounds::Rounds::absorb`].
+    Denied,
     /// It concerns every call of this action: none is sent for a while.
     Stop,
     /// What was asked for is so already.
@@ -54,9 +58,14 @@ pub fn ec2_meaning(action: &Action, code: &str) -> Meaning {
     by_action.unwrap_or_else(|| common(code))
 }
 
+/// Whether EC2 asks for fewer calls.
+pub fn is_throttling(code: &str) -> bool {
+    matches!(code, "RequestLimitExceeded" | "Throttling" | "ThrottlingException")
+}
+
 fn common(code: &str) -> Meaning {
     match code {
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" => Meaning::Retry,
+        code if is_throttling(code) => Meaning::Retry,
         "InternalError" | "InternalFailure" | "ServerInternal" | "Unavailable"
         | "ServiceUnavailable" | "Timeout" => Meaning::Lost,
         "AuthFailure"
@@ -92,7 +101,7 @@ fn associate(code: &str) -> Option<Meaning> {
         | "InvalidNetworkInterfaceID.NotFound"
         | "InvalidNetworkInterface.NotFound"
         | "InvalidParameterValue" => Some(Meaning::Look),
-        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
+        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Denied),
         _ => None,
     }
 }

@@ -36,7 +36,7 @@ const GAPS: u64 = 5;
 const HOUR: u64 = 3_600_000;
 
 /// The memory of one process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Memory {
     effects: Vec<Effect>,
     /// By Eip uid: since when nothing can have been bought for it but by us, or until when an
@@ -61,14 +61,14 @@ pub struct Memory {
 }
 
 /// Something of ours that a listing may not show yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Effect {
     at: u64,
     action: Action,
     outcome: Outcome,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Setback {
     /// What failed.
     verb: &'static str,

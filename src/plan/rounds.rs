@@ -14,8 +14,9 @@ use super::planner::plan;
 use super::recent::Memory;
 use super::snapshot::{Snapshot, Uid};
 
-/// How long after an observation began steps may still rest on it, in milliseconds. What is left
-/// is planned anew, so that urgent work never waits behind a queue.
+/// How long after an observation has ended changes that rest on it are sent, in milliseconds. What
+/// is left is planned anew, so that urgent work never waits behind a queue. It does not count from
+/// the beginning: where reading takes long nothing would ever be done.
 pub const ACT_FOR: u64 = 5_000;
 /// Soon enough to go on with what was left, late enough not to spin on a world that resists, in
 /// milliseconds.
@@ -25,7 +26,7 @@ const UNREAD_AFTER: u64 = 5_000;
 /// Steps under way at the same time; the limiter, not this, keeps the rate.
 pub const STEPS_AT_ONCE: usize = 16;
 /// What became of a step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Performed {
     pub step: Step,
     /// What was done, in order; also of a step that failed half way.
@@ -49,7 +50,7 @@ pub enum Turn {
 }
 
 /// The rounds of one cycle. Times are milliseconds on the clock of the [`Memory`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Rounds {
     count: usize,
     /// Steps that failed in this cycle are not tried again in it.
@@ -89,7 +90,7 @@ impl Rounds {
     ) {
         let settle = snapshot.settings.settle;
         let Performed { step, effects, end, sent_at } = performed;
-        if end != End::Done {
+        if !matches!(end, End::Done | End::Late) {
             self.hopeless.insert(identity(&step));
         }
         for (action, outcome) in &effects {
@@ -103,14 +104,28 @@ impl Rounds {
         }
         memory.show_settling(snapshot, now);
         let failure = match end {
-            End::Done => return,
+            End::Done | End::Late => return,
             End::Changed(message) => {
                 Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
             }
-            End::Failed(failure) => failure,
+            End::Failed(failure) => {
+                let meaning = of_an_address(failure.meaning, &step.action, snapshot);
+                Failure { meaning, ..failure }
+            }
         };
         memory.failed(&step.uid, &step.action, &failure, now, settle);
     }
+}
+
+/// What the lack of a right means for the address of this action: new ones may get it yet.
+fn of_an_address(meaning: Meaning, action: &Action, snapshot: &Snapshot) -> Meaning {
+    if meaning != Meaning::Denied {
+        return meaning;
+    }
+    let Action::Associate { address, .. } = action else { return Meaning::Slow };
+    let age = snapshot.addresses.known().and_then(|all| all.get(address)?.age);
+    let is_new = age.is_some_and(|age| age < snapshot.settings.settle);
+    if is_new { Meaning::Retry } else { Meaning::Slow }
 }
 
 /// In how many milliseconds to look again at the end of a cycle, if not at the next interval.

@@ -24,7 +24,7 @@ pub type AllocationId = String;
 pub type InterfaceId = String;
 
 /// Everything a plan is made from. Equal snapshots give equal plans.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
     pub cluster: Cluster,
@@ -57,7 +57,7 @@ pub struct Snapshot {
 }
 
 /// Whose addresses these are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// `CLUSTER_NAME`.
@@ -67,7 +67,7 @@ pub struct Cluster {
 }
 
 /// What is to be known of the custom resource definition: with it all Eips are deleted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Definition {
     #[serde(skip_serializing_if = "is_default")]
@@ -78,7 +78,7 @@ pub struct Definition {
 }
 
 /// The account's limit of Elastic IPs in this Region, and how many are taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     pub limit: u64,
@@ -86,7 +86,7 @@ pub struct Quota {
 }
 
 /// An Elastic IP that bears our cluster's name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// The public address.
@@ -120,7 +120,7 @@ impl Address {
 }
 
 /// An `Eip` object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Eip {
     pub uid: Uid,
@@ -147,7 +147,7 @@ pub struct Eip {
 }
 
 /// What the status of an Eip says. Output: at most a hint for its own claim.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,7 +176,7 @@ pub struct Status {
 }
 
 /// A pod that is labelled, or that an Eip's status says carries its address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pod {
     pub uid: Uid,
@@ -214,7 +214,7 @@ pub struct Pod {
 }
 
 /// `status.phase` of a pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     Pending,
     #[default]
@@ -232,7 +232,7 @@ impl Phase {
 }
 
 /// A node, as far as it says where its pods are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// The EC2 instance in `spec.providerID`.
@@ -244,7 +244,7 @@ pub struct Node {
 }
 
 /// A network interface in the cluster's VPC.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interface {
     /// The instance it is attached to.

@@ -11,7 +11,7 @@ use eip_operator::plan::snapshot::{Definition, Eip, Key, Node, Phase, Pod, Uid};
 use super::chance::Chance;
 
 /// A place for a pod's network on a node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Slot {
     /// The pod whose sandbox has the IP, and since when.
     pub holder: Option<(Uid, u64)>,
@@ -19,7 +19,7 @@ pub struct Slot {
     pub free_at: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Host {
     pub instance: String,
     pub interface: String,
@@ -27,7 +27,7 @@ pub struct Host {
     pub slots: BTreeMap<Ipv4Addr, Slot>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Live {
     pub seen: Pod,
     /// Made again by its controller when it is gone.
@@ -37,7 +37,7 @@ pub struct Live {
     pub labelled_at: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Cluster {
     pub pods: BTreeMap<Key, Live>,
     pub eips: BTreeMap<Key, Eip>,
@@ -57,7 +57,7 @@ pub struct Cluster {
 /// What a controller or kubelet does next, and in how many milliseconds.
 pub type Later = (u64, Deed);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Deed {
     Schedule(Key, Uid),
     GiveIp(Key, Uid),

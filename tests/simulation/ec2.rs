@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use super::chance::Chance;
 
 /// How late a caller sees what has changed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub enum Lag {
     /// At once.
     None,
@@ -23,7 +23,7 @@ pub enum Lag {
     Flickers(u64),
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct Tags {
     pub cluster_name: String,
     pub cluster_uid: Option<Uid>,
@@ -36,7 +36,7 @@ pub struct Tags {
     pub others: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Association {
     pub id: String,
     pub interface: InterfaceId,
@@ -44,7 +44,7 @@ pub struct Association {
 }
 
 /// Values of one attribute, oldest first: when it took effect, when it is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct History<T>(Vec<(u64, u64, T)>);
 
 impl<T: Clone> History<T> {
@@ -85,7 +85,7 @@ impl<T: Clone> History<T> {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Elastic {
     pub ip: String,
     pub born: u64,
@@ -124,7 +124,7 @@ impl Elastic {
 }
 
 /// Calls that change something are refused while there is no token for them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub struct Bucket {
     /// Tokens that come back in a second.
     pub rate: u64,
@@ -150,7 +150,7 @@ impl Bucket {
 }
 
 /// One account in one Region.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Account {
     pub lag: Lag,
     pub limit: u64,
@@ -233,7 +233,7 @@ impl Account {
         if self.living().count() as u64 >= self.limit {
             return Err("AddressLimitExceeded");
         }
-        self.made += 1;
+        self.made += u64::from(!self.named_ids);
         let nth = self.elastics.values().filter(|one| one.tags().eip == tags.eip).count();
         let id = match self.named_ids {
             true => format!("eipalloc-{}-{nth}", tags.eip),
@@ -290,7 +290,7 @@ impl Account {
         if let Some(there) = &there {
             self.end(there, now, chance);
         }
-        self.made += 1;
+        self.made += u64::from(!self.named_ids);
         let nth = self.elastics.get(id).map_or(0, |elastic| elastic.association.0.len());
         let association = Association {
             id: match self.named_ids {

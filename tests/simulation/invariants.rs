@@ -38,6 +38,8 @@ pub struct Moment<'a> {
     pub sent: u64,
     pub confirmed_at: u64,
     pub observed_at: u64,
+    /// Until when its cycle may send changes.
+    pub deadline: Option<u64>,
     /// The process that sent it; none if it has ended meanwhile, and so have those below.
     pub life: Option<Life>,
     pub reason: Option<Reason>,
@@ -46,7 +48,7 @@ pub struct Moment<'a> {
 }
 
 /// What has been done so far, as far as a later check needs it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Ledger {
     /// By Eip uid: when addresses were bought for it, or taken up.
     bought: BTreeMap<Uid, Vec<u64>>,
@@ -163,6 +165,14 @@ impl Ledger {
         at: &Moment<'_>,
         scenario: &Scenario,
     ) -> Check {
+        // What undoes an association that went wrong is sent at any time.
+        let undoes = matches!(
+            (action, &at.reason),
+            (Action::Disassociate { .. }, Some(Reason::PodIsRunning { .. }))
+        );
+        need(undoes || at.deadline.is_none_or(|deadline| at.sent <= deadline), || {
+            format!("S15: sent at {}, and its cycle had until {:?}", at.sent, at.deadline)
+        })?;
         read_completely(action, at)?;
         let since = at.observed_at.saturating_sub(lag(scenario));
         match action {
@@ -415,6 +425,9 @@ fn patience(scenario: &Scenario) -> u64 {
         || scenario.deeds.iter().any(|(_, user)| matches!(user, User::Move { .. }));
     let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
     let usual = 10 * SECOND;
+    // While everything is read slowly a look takes half a minute, and what has just been missed is
+    // seen by the next one.
+    let usual = if scenario.slow { usual + 60 * SECOND } else { usual };
     usual + lag(scenario) + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
 }
 

@@ -10,6 +10,7 @@ mod invariants;
 mod process;
 mod scenario;
 mod search;
+mod shared;
 mod world;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! call at a time. It says what it wants to read or to do; the world decides what it gets.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hash;
 
 use eip_operator::plan::action::{Action, Step};
 use eip_operator::plan::execution::{Answer, Call, End, Execution, Next};
@@ -13,7 +14,7 @@ use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn
 use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snapshot, Status, Uid};
 
 /// A step on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Flight {
     pub step: Step,
     execution: Execution,
@@ -21,14 +22,14 @@ pub struct Flight {
     pub confirmed_at: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     Idle,
     Looking(Box<Snapshot>),
     Acting(Box<Acting>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Acting {
     snapshot: Snapshot,
     rounds: Rounds,
@@ -37,6 +38,8 @@ struct Acting {
     performed: Vec<Performed>,
     planned: usize,
     open: bool,
+    /// Until when changes may be sent.
+    deadline: u64,
 }
 
 /// What a process wants next.
@@ -51,7 +54,7 @@ pub enum Want {
     Fault(String),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Process {
     /// When it began. Its own clock counts from there.
     pub started: u64,
@@ -80,9 +83,8 @@ impl Process {
     }
 
     /// What it knows and is about to do, without what it has merely counted.
-    pub fn essence(&self) -> String {
-        let Self { started, observed_at, memory, phase, .. } = self;
-        format!("{started} {observed_at} {memory:?} {phase:?}")
+    pub fn essence(&self) -> impl Hash {
+        (self.started, self.observed_at, &self.memory, &self.phase)
     }
 
     /// Counts anew, so that two processes which know the same are the same.
@@ -103,6 +105,14 @@ impl Process {
             Phase::Idle => None,
             Phase::Looking(snapshot) => Some(snapshot),
             Phase::Acting(acting) => Some(&acting.snapshot),
+        }
+    }
+
+    /// Until when it may send changes.
+    pub fn deadline(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Acting(acting) => Some(acting.deadline),
+            _ => None,
         }
     }
 
@@ -162,6 +172,7 @@ impl Process {
             performed: Vec::new(),
             planned: 0,
             open: true,
+            deadline: now + ACT_FOR,
         };
         self.phase = Phase::Acting(Box::new(acting));
         self.turn(now)
@@ -181,7 +192,7 @@ impl Process {
                 vec![Want::Call(id, call)]
             }
             Next::End(end) => {
-                acting.performed.push(performed(flight, end));
+                acting.performed.extend(performed(flight, end));
                 self.go_on(now)
             }
         }
@@ -212,10 +223,10 @@ impl Process {
 
     /// Begins steps while there is room, and absorbs a round that has ended.
     fn go_on(&mut self, now: u64) -> Vec<Want> {
-        let (own_now, deadline) = (now - self.started, self.observed_at + ACT_FOR);
+        let own_now = now - self.started;
         let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
         let mut wants = Vec::new();
-        while acting.open && now < deadline && acting.flights.len() < STEPS_AT_ONCE {
+        while acting.open && now < acting.deadline && acting.flights.len() < STEPS_AT_ONCE {
             let Some(step) = acting.waiting.pop_front() else { break };
             let snapshot = &acting.snapshot;
             let mut execution = Execution::new(
@@ -223,6 +234,7 @@ impl Process {
                 snapshot.settings.clone(),
                 snapshot.cluster.uid.clone(),
                 acting.rounds.written_at(&step),
+                acting.deadline - self.started,
             );
             let written_at = acting.rounds.written_at(&step).map(|at| at + self.started);
             let next = execution.start(own_now);
@@ -235,7 +247,7 @@ impl Process {
                     acting.flights.insert(self.next_flight, flight);
                     wants.push(Want::Call(self.next_flight, call));
                 }
-                Next::End(end) => acting.performed.push(performed(flight, end)),
+                Next::End(end) => acting.performed.extend(performed(flight, end)),
             }
         }
         if !wants.is_empty() || !acting.flights.is_empty() {
@@ -292,7 +304,9 @@ fn forged_status(snapshot: &Snapshot) -> Option<String> {
     None
 }
 
-fn performed(flight: Flight, end: End) -> Performed {
+/// What became of a step; nothing if its time was over before.
+fn performed(flight: Flight, end: End) -> Option<Performed> {
     let (effects, sent_at) = (flight.execution.effects().to_vec(), flight.execution.sent_at());
-    Performed { step: flight.step, effects, end, sent_at }
+    let performed = Performed { step: flight.step, effects, end, sent_at };
+    Some(performed).filter(|performed| performed.end != End::Late)
 }

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub prefixes: bool,
     /// EC2 takes one changing call a second, and four at once.
     pub throttled: bool,
+    /// Each read of a look takes up to three seconds, always.
+    pub slow: bool,
     /// What EC2 never does.
     pub broken: Option<Broken>,
     /// It is to end like the same scenario without its faults.
@@ -38,7 +40,7 @@ pub struct Scenario {
 }
 
 /// What a person, a tenant or chance does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum User {
     MakePod {
         key: Key,
@@ -276,6 +278,7 @@ impl Scenario {
             settings,
             prefixes,
             throttled: seed % 10 == 3,
+            slow: seed % 20 == 12,
             broken: None,
             leaves_no_trace: false,
             deeds,
@@ -315,7 +318,8 @@ impl Scenario {
             deed.0 = SECOND + index as u64 * 420 * SECOND;
         }
         scenario.faults.clear();
-        (scenario.lag, scenario.second, scenario.throttled) = (Lag::None, false, false);
+        (scenario.lag, scenario.second) = (Lag::None, false);
+        (scenario.throttled, scenario.slow) = (false, false);
         scenario.settings = Settings::default();
         (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
         scenario

@@ -20,6 +20,7 @@ use super::ec2::{Account, Bucket};
 use super::invariants::Ledger;
 use super::process::{Process, Want};
 use super::scenario::{Fault, Kind, SECOND, Scenario};
+use super::shared::Shared;
 
 /// The cluster that the operators serve.
 pub const NAME: &str = "demo";
@@ -60,7 +61,7 @@ impl fmt::Display for Violation {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Event {
     Deed(Deed),
     User(usize),
@@ -97,9 +98,9 @@ pub struct Run {
 #[derive(Clone)]
 pub struct World {
     pub now: u64,
-    pub scenario: Scenario,
-    pub account: Account,
-    pub cluster: Cluster,
+    pub scenario: Shared<Scenario>,
+    pub account: Shared<Account>,
+    pub cluster: Shared<Cluster>,
     pub ledger: Ledger,
     pub run: Run,
     chance: Chance,
@@ -135,8 +136,8 @@ impl World {
         let mut world = Self {
             now: 0,
             chance: Chance::new(scenario.seed ^ 0x5eed),
-            account,
-            cluster,
+            account: Shared::new(account),
+            cluster: Shared::new(cluster),
             ledger: Ledger::default(),
             run: Run::default(),
             queue: BTreeMap::new(),
@@ -147,7 +148,7 @@ impl World {
             lines: VecDeque::new(),
             kill_after: None,
             killed_after: None,
-            scenario,
+            scenario: Shared::new(scenario),
         };
         for index in 0..world.scenario.deeds.len() {
             let at = world.scenario.deeds[index].0;
@@ -360,7 +361,7 @@ impl World {
         // Half of the accounts let the operator see their quota.
         let quota = (self.scenario.seed.is_multiple_of(2)).then_some(Quota { limit, used });
         let Want::Read(read) = running.look(now, quota) else { return };
-        let at = now + self.chance.between(1, 40);
+        let at = now + self.reads_in();
         self.push(at, Event::Read { process, epoch, read });
     }
 
@@ -369,7 +370,7 @@ impl World {
         for want in wants {
             match want {
                 Want::Read(read) => {
-                    let at = self.now + self.chance.between(1, 40);
+                    let at = self.now + self.reads_in();
                     self.push(at, Event::Read { process, epoch, read });
                 }
                 Want::Call(flight, call) => self.send(process, flight, call),
@@ -388,6 +389,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// How long a read of a look takes.
+    fn reads_in(&mut self) -> u64 {
+        if self.scenario.slow {
+            self.chance.between(SECOND, 3 * SECOND)
+        } else {
+            self.chance.between(1, 40)
+        }
     }
 
     fn read(&mut self, process: usize, read: Read) -> Result<(), String> {

@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Key {
 }
 
 /// A part of the snapshot: read completely, or not known at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part<T> {
     Known(T),
     /// Why it could not be read.

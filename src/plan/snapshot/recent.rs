@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AllocationId, Uid, is_default};
 
 /// What the running process remembers. All times are seconds, as of the observation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recent {
     /// By Eip uid: for how long an address of it may still be on its way, unseen. Zero: surely
@@ -38,7 +38,7 @@ pub struct Recent {
 }
 
 /// Something is not tried for a while.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
     /// Seconds from now.

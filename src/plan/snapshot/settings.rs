@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::is_default;
 
 /// What the person who runs the operator has decided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The one namespace in scope; all of them when absent.

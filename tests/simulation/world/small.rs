@@ -4,9 +4,8 @@
 //! It is the same world as elsewhere, whose events happen in any order instead of that of the
 //! clock. The clock goes on in thirds of the settle time, at any place too.
 
-use std::collections::HashSet;
-use std::fmt::Write;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +19,7 @@ use super::super::chance::Chance;
 use super::super::ec2::{Account, Lag};
 use super::super::invariants::SETTLE;
 use super::super::scenario::{SECOND, Scenario, User};
+use super::super::shared::Shared;
 use super::wire::no_answer;
 use super::{Event, World};
 
@@ -43,7 +43,7 @@ pub struct Explored {
 struct State {
     world: World,
     /// The account before it last changed, and when that was.
-    before: Option<(u64, Account)>,
+    before: Option<(u64, Shared<Account>)>,
     /// People's deeds that are still to come.
     deeds: Vec<User>,
     ticks: u64,
@@ -98,9 +98,8 @@ pub enum Trouble {
 /// Goes through all states that can be reached, as far as `most` states and `limit` allow.
 pub fn explore(small: &Small, most: usize, limit: Duration) -> Explored {
     let began = Instant::now();
-    let hasher = RandomState::new();
     let first = State::first(small);
-    let seen = Mutex::new(HashSet::from([first.print(&hasher)]));
+    let seen = Mutex::new(HashSet::from([first.print()]));
     let open = Mutex::new(vec![first]);
     let (busy, count) = (AtomicUsize::new(0), AtomicUsize::new(1));
     let (broken, cut) = (Mutex::new(Vec::new()), AtomicBool::new(false));
@@ -125,7 +124,7 @@ pub fn explore(small: &Small, most: usize, limit: Duration) -> Explored {
                     let mut found = Vec::new();
                     for step in state.moves() {
                         match state.after(step) {
-                            Ok(next) => found.push((next.print(&hasher), next)),
+                            Ok(next) => found.push((next.print(), next)),
                             Err(what) => {
                                 let mut broken =
                                     broken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +195,7 @@ impl State {
             world.queue.clear();
         }
         let has = |trouble| small.faults.contains(&trouble);
-        Self {
+        let mut first = Self {
             world,
             before: None,
             deeds: deeds.clone(),
@@ -205,7 +204,9 @@ impl State {
             lost: has(Trouble::LostAnswer),
             stale: has(Trouble::StaleRead),
             way: None,
-        }
+        };
+        first.forget_order();
+        first
     }
 
     fn moves(&self) -> Vec<Move> {
@@ -218,7 +219,6 @@ impl State {
                 continue;
             }
             match event {
-                Event::Tick { .. } => continue, // the clock goes on by itself here
                 Event::Effect { call: Call::Perform(_), .. } if self.lost => {
                     moves.extend([Move::Lost(place, true), Move::Lost(place, false)]);
                 }
@@ -249,7 +249,6 @@ impl State {
         next.way = Some(Arc::new(Way { step, before: self.way.clone() }));
         // What is left to chance is always the same here.
         next.world.chance = Chance::new(0);
-        let account = self.world.account.clone();
         match step {
             Move::Event(place) => {
                 if let Some(event) = next.take(place) {
@@ -282,21 +281,16 @@ impl State {
                         let heard = false;
                         next.happen(Event::Effect { process, epoch, flight, call, sent, heard })?;
                     }
-                    let now = next.world.now;
-                    next.world.push(now, Event::Answer { process, epoch, flight, answer });
                     // Nothing tells the time at which it is given up from that of the effect.
-                    let place = next.world.queue.len() - 1;
-                    if let Some(answer) = next.take(place) {
-                        next.happen(answer)?;
-                    }
+                    next.happen(Event::Answer { process, epoch, flight, answer })?;
                 }
             }
             Move::Stale(place) => {
                 next.stale = false;
                 if let (Some(event), Some((_, shown))) = (next.take(place), &self.before) {
-                    next.world.account = shown.clone();
+                    next.world.account.clone_from(shown);
                     let happened = next.happen(event);
-                    next.world.account.clone_from(&account);
+                    next.world.account.clone_from(&self.world.account);
                     happened?;
                 }
             }
@@ -319,13 +313,24 @@ impl State {
                 next.world.ring(0, 0);
             }
         }
-        if next.world.account.changes != account.changes {
-            next.before = Some((next.world.now, account));
+        if next.world.account.changes > 0 {
+            next.world.account.changes = 0;
+            next.before = Some((next.world.now, self.world.account.clone()));
         }
         if let Some(process) = &mut next.world.seats[0].process {
             process.forget_counts();
         }
+        next.forget_order();
         Ok(next)
+    }
+
+    /// What is under way has no order here, and a second bell rings for the same cycle: so that worlds
+    /// which are the same go on the same.
+    fn forget_order(&mut self) {
+        let queue = std::mem::take(&mut self.world.queue).into_values();
+        let under_way = queue.filter(|event| !matches!(event, Event::Tick { .. }));
+        let by_print: BTreeMap<u64, Event> = under_way.map(|event| (hash(&event), event)).collect();
+        self.world.queue.extend(by_print.into_iter().map(|(print, event)| ((0, print), event)));
     }
 
     fn take(&mut self, place: usize) -> Option<Event> {
@@ -367,41 +372,23 @@ impl State {
         }
     }
 
-    /// 128 bits that stand for the state: what is the same, and will go on the same, has the same.
-    fn print(&self, hasher: &RandomState) -> u128 {
+    /// 64 bits that stand for the state: what is the same, and will go on the same, has the same.
+    /// Of five million states two share them with a chance of less than one in a million.
+    fn print(&self) -> u64 {
         let World { now, account, cluster, ledger, queue, seats, .. } = &self.world;
-        let mut under_way: Vec<String> = queue
-            .values()
-            .filter(|event| !matches!(event, Event::Tick { .. }))
-            .map(|event| format!("{event:?}"))
-            .collect();
-        under_way.sort();
-        under_way.dedup(); // a second bell rings for the same cycle
+        let under_way: Vec<&u64> = queue.keys().map(|(_, print)| print).collect();
         let seat = &seats[0];
         let process = seat.process.as_ref().map(super::Process::essence);
         let rest = (seat.epoch, seat.rung, self.crash, self.lost, self.stale, self.ticks);
-        let deeds = &self.deeds;
         let before = self.before.as_ref().filter(|_| self.stale && self.lags());
-        let mut print = Print(hasher.build_hasher(), hasher.build_hasher());
-        print.1.write_u8(1);
-        let written = write!(
-            print,
-            "{now} {account:?} {cluster:?} {ledger:?} {under_way:?} {process:?} {rest:?} {deeds:?} {before:?}"
-        );
-        debug_assert!(written.is_ok(), "hashing cannot fail");
-        u128::from(print.0.finish()) << 64 | u128::from(print.1.finish())
+        hash(&(now, account, cluster, ledger, under_way, process, rest, &self.deeds, before))
     }
 }
 
-/// Takes in text and keeps 128 bits of it.
-struct Print<H>(H, H);
-
-impl<H: Hasher> Write for Print<H> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.write(text.as_bytes());
-        self.1.write(text.as_bytes());
-        Ok(())
-    }
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Event {

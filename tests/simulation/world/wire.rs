@@ -124,6 +124,7 @@ impl World {
                     sent,
                     confirmed_at: its.map_or(sent, |its| its.confirmed_at),
                     observed_at: running.map_or(sent, |one| one.observed_at),
+                    deadline: running.and_then(Process::deadline),
                     life: running.map(|one| (process, one.started)),
                     reason: its.map(|its| its.step.reason.clone()),
                     snapshot: running.and_then(Process::snapshot),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How often the rate is halved at most: the account has 5 calls a second, others want some of them.
+/// How often the rate is halved at most: then it is a sixteenth.
 const HALVINGS: u32 = 4;
 /// After so long without a refusal half of a slowdown is over.
 const RECOVERS_IN: Duration = Duration::from_secs(30);

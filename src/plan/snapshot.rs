@@ -352,6 +352,12 @@ mod tests {
     }
 
     #[test]
+    fn the_document_leaves_out_what_is_usual() {
+        let text = "cluster:\n  name: demo\n  uid: c1\npods:\n  shop/web:\n    uid: p1\n    phase: Running\n";
+        assert_eq!(Snapshot::from_yaml(text).unwrap().to_yaml(), text);
+    }
+
+    #[test]
     fn a_wrong_document_names_the_line_and_the_field() {
         let text = "cluster: {name: demo, uid: c1}\npodz: {}\n";
         let error = Snapshot::from_yaml(text).unwrap_err();

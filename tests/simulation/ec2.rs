@@ -204,6 +204,21 @@ impl Account {
         }
     }
 
+    /// An address of somebody else on which they have written our tags, but for the date. Its Eip
+    /// never was.
+    pub fn counterfeit(&mut self, name: &str, uid: &str, now: u64, chance: &mut Chance) {
+        let tags = Tags {
+            cluster_name: name.to_owned(),
+            cluster_uid: Some(uid.to_owned()),
+            eip: "x-ghost".to_owned(),
+            namespace: "shop".to_owned(),
+            name: "ghost".to_owned(),
+            ..Tags::default()
+        };
+        self.limit += 1;
+        let _ = self.allocate(tags, now, chance);
+    }
+
     fn take_token(&mut self, now: u64) -> Answer<()> {
         self.bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(now))
     }

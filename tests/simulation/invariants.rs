@@ -3,19 +3,27 @@
 //! Each check names its invariant: S for safety, after every single step; L for what must have
 //! come about once faults have stopped and the operators have had their time.
 
+mod calls;
+mod exposure;
+mod liveness;
+
+pub use self::calls::is_ours;
+pub use self::liveness::liveness;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use eip_operator::plan::action::{Action, Reason};
 use eip_operator::plan::claims::eligible;
 use eip_operator::plan::forecast::Outcome;
 use eip_operator::plan::meaning::Meaning;
-use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Snapshot, Uid};
+use eip_operator::plan::snapshot::{AllocationId, Key, Pod, Settings, Snapshot, Uid};
 
+use self::calls::{annotate, announced_no_more, delete, owned, read_completely, release};
 use super::cluster::Cluster;
-use super::ec2::{Account, Elastic, Lag, Tags};
-use super::scenario::{Kind, SECOND, Scenario, User};
-use super::world::{INTERVAL, NAME, UID, World};
+use super::ec2::{Account, Lag};
+use super::scenario::{SECOND, Scenario, User};
+use super::world::UID;
 
 /// `EC2_SETTLE`.
 pub const SETTLE: u64 = 300 * SECOND;
@@ -72,6 +80,8 @@ pub struct Ledger {
     refused: BTreeMap<(Life, Uid, &'static str), u64>,
     /// What has been asked again too soon.
     hasty: Option<String>,
+    /// By process: when it last could not read the addresses or the Eips.
+    interrupted: BTreeMap<Life, u64>,
     /// Since when the definition is being deleted.
     ends_since: Option<u64>,
 }
@@ -84,6 +94,11 @@ impl Ledger {
     pub fn taken(&mut self, eip: &Uid) {
         *self.gone.entry(eip.clone()).or_default() += 1;
         self.robbed.insert(eip.clone());
+    }
+
+    /// A process could not read the addresses or the Eips.
+    pub fn interrupted(&mut self, life: Life, now: u64) {
+        self.interrupted.insert(life, now);
     }
 
     /// The definition of Eips is being deleted.
@@ -144,6 +159,10 @@ impl Ledger {
         let grace = settings.orphan_grace * SECOND;
         need(settings.release_orphans, || format!("S14: {address} goes, and nobody asked"))?;
         need(at.sent >= began + grace, || format!("S14: {address} goes soon after the start"))?;
+        let blind = self.interrupted.get(&life).copied();
+        need(blind.is_none_or(|blind| at.sent >= blind + grace), || {
+            format!("S14: {address} goes, and its time was interrupted at {blind:?}")
+        })?;
         let gone = cluster.gone_since.get(uid).copied().unwrap_or(0);
         need(cluster.eip(uid).is_none() && gone + grace <= at.sent, || {
             format!("S14: {address} goes, and its Eip was there until {gone}")
@@ -185,6 +204,11 @@ impl Ledger {
                     format!("S14: {address} goes while the definition is being deleted")
                 })?;
                 if let Some(key) = absent {
+                    let undated = account.elastics.get(address).filter(|one| {
+                        one.tags().allocated_at.is_none()
+                            && one.tagged_at() + lag(scenario) < at.sent
+                    });
+                    need(undated.is_none(), || format!("S14: {address} goes and bears no date"))?;
                     self.named(key, cluster, at)?;
                     self.orphan(address, eip_uid, cluster, at)?;
                 }
@@ -248,6 +272,10 @@ impl Ledger {
         let there = cluster.eips.contains_key(key);
         need(!there || fresh && at.sent > at.confirmed_at, || {
             format!("S14: what has no Eip is released while {key} is there")
+        })?;
+        let last = cluster.gone_since.values().max().copied().unwrap_or(0);
+        need(!cluster.eips.is_empty() || last > at.observed_at, || {
+            format!("S14: what {key} had is released while there are no Eips at all")
         })
     }
 
@@ -358,77 +386,6 @@ impl Ledger {
             _ => {}
         }
     }
-
-    /// S6b, after every step: nobody is exposed for longer than the operator needs to see it.
-    pub fn state(
-        &mut self,
-        now: u64,
-        account: &Account,
-        cluster: &Cluster,
-        scenario: &Scenario,
-    ) -> Check {
-        if let Some(hasty) = self.hasty.take() {
-            return Err(hasty);
-        }
-        if scenario.cool_down == 0 {
-            return Ok(());
-        }
-        let exposed = exposures(account, cluster);
-        self.exposed.retain(|id, (uid, _)| exposed.get(id) == Some(uid));
-        for (id, uid) in exposed {
-            let (_, since) = self.exposed.entry(id.clone()).or_insert((uid.clone(), now));
-            let bound = (*since).max(trouble_until(scenario, now)) + patience(scenario);
-            if now > bound {
-                return Err(format!(
-                    "S6b: {id} has been on pod {uid}, which it does not belong to, since {since}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Addresses of living Eips on IPs that a pod holds which is not the one the Eip names.
-fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid> {
-    let mut found = BTreeMap::new();
-    for (id, one) in account.living() {
-        let Some(association) = one.association() else { continue };
-        let Some((holder, _)) = cluster.holder(association.private_ip) else { continue };
-        let Some((key, eip)) = cluster.eip(&one.tags().eip) else { continue };
-        if one.tags().cluster_name.is_empty() {
-            continue; // a person took its tags off: it is not ours any more
-        }
-        let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
-        if target != Some(holder) {
-            found.insert(id.clone(), holder.clone());
-        }
-    }
-    found
-}
-
-/// Until when something kept the operator from seeing or doing what it should.
-fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
-    let faults = scenario.faults.iter().filter(|fault| fault.from <= now).map(|fault| fault.until);
-    let halts =
-        scenario.deeds.iter().filter(|(at, _)| *at <= now).filter_map(|(at, user)| match user {
-            User::Crash { .. } => Some(at + 20 * SECOND),
-            User::Pause { millis, .. } => Some(at + millis),
-            _ => None,
-        });
-    faults.chain(halts).max().unwrap_or(0)
-}
-
-/// How long it may take to end an exposure once nothing is in the way.
-fn patience(scenario: &Scenario) -> u64 {
-    // What a person does in the AWS console is not watched, but looked at once in an interval.
-    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence)
-        || scenario.deeds.iter().any(|(_, user)| matches!(user, User::Move { .. }));
-    let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
-    let usual = 10 * SECOND;
-    // While everything is read slowly a look takes half a minute, and what has just been missed is
-    // seen by the next one.
-    let usual = if scenario.slow { usual + 60 * SECOND } else { usual };
-    usual + lag(scenario) + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
 }
 
 /// Whether somebody else changes our addresses.
@@ -453,303 +410,8 @@ pub fn lag(scenario: &Scenario) -> u64 {
     }
 }
 
-/// `since`: what has changed before then is shown to everybody.
-fn owned<'a>(
-    account: &'a Account,
-    cluster: &Cluster,
-    id: &AllocationId,
-    verb: &str,
-    since: u64,
-) -> Result<&'a Elastic, String> {
-    let found = account.elastics.get(id).ok_or_else(|| format!("S1: {id} was never there"))?;
-    // Until the settle time is over what we bought is believed to be there although the listing does
-    // not show it, for that is how a lag looks (seed 304).
-    // So is one without a cluster uid whose Eip goes while a call is under way (seed 109893).
-    let gone = cluster.gone_since.get(&found.tags().eip).is_some_and(|at| *at > since);
-    let unsettled = found.born + SETTLE > since || found.tagged_at() > since || gone;
-    let ours = is_ours(found.tags(), cluster) || unsettled;
-    need(ours, || format!("S1: {id} is {verb} and is not ours"))?;
-    Ok(found)
-}
-
-pub fn is_ours(tags: &Tags, cluster: &Cluster) -> bool {
-    let of_cluster = match &tags.cluster_uid {
-        Some(uid) => uid == UID,
-        None => cluster.eip(&tags.eip).is_some(),
-    };
-    of_cluster && tags.cluster_name == NAME && !tags.eip.is_empty()
-}
-
-fn release(id: &AllocationId, account: &Account, cluster: &Cluster, since: u64) -> Check {
-    if !account.elastics.get(id).is_some_and(Elastic::exists) {
-        return Ok(());
-    }
-    let found = owned(account, cluster, id, "released", since)?;
-    let uid = &found.tags().eip;
-    let lives = cluster.eip(uid).is_some_and(|(_, eip)| !eip.deleting);
-    // A second one that a person has just released, or taken our tags off, may still be shown as
-    // it was (seeds 79056 and 14879).
-    let is_other = |(other, one): &(&AllocationId, &Elastic)| {
-        let its = one.exists() && one.tags().eip == *uid;
-        *other != id && (its || one.gone_at() > since || one.tagged_at() > since)
-    };
-    let others = account.elastics.iter().any(|other| is_other(&other));
-    // EC2 may show a surplus address as idle that is not (seed 2242).
-    let idle = found.association().is_none() || found.changed_at() > since;
-    need(!lives || others && idle, || {
-        format!("S2: {id} is released and is the address of a living Eip")
-    })
-}
-
-/// S10: every part that a step depends on was read.
-fn read_completely(action: &Action, at: &Moment<'_>) -> Check {
-    let Some(snapshot) = at.snapshot else { return Ok(()) };
-    let for_the_pod = !matches!(at.reason, Some(Reason::EipDeleted | Reason::Unclaimed { .. }));
-    let needed: &[&str] = match action {
-        Action::Release { .. } => &["addresses", "eips", "definition"],
-        Action::LetGo { .. } => &["addresses", "eips"],
-        Action::Allocate { .. } => &["addresses", "eips"],
-        Action::Disassociate { .. } if !for_the_pod => &["addresses", "eips"],
-        Action::Disassociate { .. } | Action::Delete { .. } => &["addresses", "eips", "pods"],
-        Action::Associate { .. } => &["addresses", "eips", "pods", "nodes", "interfaces"],
-        _ => &[],
-    };
-    // A deletion does not depend on addresses: what it leads to does.
-    let needed = if matches!(action, Action::Delete { .. }) { &needed[1..] } else { needed };
-    let unread = snapshot.unread();
-    let missing = needed.iter().find(|part| unread.contains_key(**part));
-    need(missing.is_none(), || format!("S10: {missing:?} was not read"))
-}
-
-/// S19: where nobody is exposed the annotations go before the association.
-fn announced_no_more(
-    id: &AllocationId,
-    address: &Elastic,
-    cluster: &Cluster,
-    at: &Moment<'_>,
-    scenario: &Scenario,
-) -> Check {
-    let forged = scenario
-        .deeds
-        .iter()
-        .any(|(_, user)| matches!(user, User::ForgeAnnotations { .. } | User::SetManaged { .. }));
-    let lost = scenario
-        .faults
-        .iter()
-        .any(|fault| matches!(fault.kind, Kind::WritesLost | Kind::StaleLists { .. }));
-    let voluntary = matches!(at.reason, Some(Reason::EipDeleted));
-    let unread = at.snapshot.is_none_or(|snapshot| snapshot.pods.known().is_none());
-    if forged || lost || unread || scenario.second || !voluntary {
-        return Ok(());
-    }
-    let Some(association) = address.association() else { return Ok(()) };
-    let announcing = cluster.pods.iter().find(|(_, live)| {
-        live.seen.allocation.as_ref() == Some(id)
-            && target(&live.seen) == Some(association.private_ip)
-    });
-    need(announcing.is_none(), || {
-        format!("S19: {id} leaves while pod {:?} announces it", announcing.map(|(key, _)| key))
-    })
-}
-
-fn annotate(
-    action: &Action,
-    account: &Account,
-    cluster: &Cluster,
-    at: &Moment<'_>,
-    scenario: &Scenario,
-) -> Check {
-    let Action::Annotate { pod, uid, address, ip } = action else { return Ok(()) };
-    let since = at.observed_at.saturating_sub(lag(scenario));
-    let Some(live) = cluster.pods.get(pod).filter(|live| live.seen.uid == *uid) else {
-        return Ok(()); // refused by the precondition
-    };
-    let found = owned(account, cluster, address, "announced", since)?;
-    let tagged = !found.tags().namespace.is_empty();
-    need(found.tags().namespace == pod.namespace || !tagged, || {
-        format!("S7: {address} is announced by pod {pod} of another namespace")
-    })?;
-    // What has changed is seen when EC2 shows it, and then by the next cycle. What a stranger has
-    // undone before it was shown to us cannot be told from what EC2 does not show yet (seeds 453
-    // and 745).
-    let blind = if strangers(scenario) { SETTLE } else { lag(scenario) };
-    let since = at.observed_at.saturating_sub(blind);
-    let there = match live.seen.ip {
-        Some(IpAddr::V4(private)) => found.was_on(private, since),
-        _ => false,
-    };
-    // A stale list shows the pod at an earlier IP; the address follows it at the next look.
-    let stale = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::StaleLists { .. }));
-    let moved = live.seen.sandbox_down || stale;
-    need(found.ip == *ip && (there || moved), || {
-        format!("S9: pod {pod} announces {ip}, and {address} is not on it")
-    })
-}
-
-fn delete(eip: &Key, uid: &Uid, pod_uid: &Uid, cluster: &Cluster, at: &Moment<'_>) -> Check {
-    let Some((_, found)) = cluster.eip(uid) else { return Ok(()) };
-    need(found.autocreated_for.as_ref() == Some(pod_uid), || {
-        format!("S20: eip {eip} was not made by the operator for pod {pod_uid}")
-    })?;
-    let asking = cluster.pods.get(eip).filter(|live| {
-        let pod = &live.seen;
-        pod.uid == *pod_uid && pod.managed && pod.autocreate && !pod.phase.is_terminal()
-    });
-    // A label that comes back within the two seconds of the confirming read is nobody's fault.
-    let asks = asking.is_some_and(|live| live.labelled_at + CONFIRMED + SECOND < at.now);
-    need(!asks, || format!("S20: eip {eip} is deleted while its pod asks for it"))
-}
-
-/// What should have come about, now that all has been quiet for long enough.
-pub fn liveness(world: &World) -> Vec<String> {
-    let (account, cluster) = (&world.account, &world.cluster);
-    let mut found = Vec::new();
-    for (key, eip) in &cluster.eips {
-        if is_broken(world, key, eip) {
-            continue;
-        }
-        if eip.deleting && cluster.definition.deleting && !cluster.definition.release_all {
-            continue; // held until a person says that the addresses may go
-        }
-        if eip.deleting {
-            found.push(format!("L2: eip {key} is still being deleted"));
-            continue;
-        }
-        found.extend(settled(world, key, eip).err());
-    }
-    found.extend(orphans_left(world));
-    for (key, live) in &cluster.pods {
-        let pod = &live.seen;
-        if let Some(id) = pod.allocation.as_ref().filter(|_| pod.managed) {
-            let on = account.elastics.get(id).filter(|one| one.exists()).and_then(on);
-            if pod.ip != on.map(IpAddr::V4) && pod.terminating.is_none() {
-                found.push(format!("L1: pod {key} announces {id}, which is not on it"));
-            }
-        }
-        let asks = pod.autocreate && target(pod).is_some();
-        let named = cluster.eips.iter().any(|(eip_key, eip)| {
-            eip_key == key || eip_key.namespace == key.namespace && eip.pod == key.name
-        });
-        let refused = world.scenario.broken.as_ref().is_some_and(|broken| {
-            broken.verb == "create" && broken.namespace.is_none_or(|it| it == key.namespace)
-        });
-        if asks && !named && !refused && !cluster.definition.deleting {
-            found.push(format!("L1: pod {key} asks for an Eip and has none"));
-        }
-    }
-    found
-}
-
-/// L5 and L9: whether this Eip needs what EC2 never does.
-fn is_broken(world: &World, key: &Key, eip: &Eip) -> bool {
-    let Some(broken) = &world.scenario.broken else { return false };
-    if broken.namespace.is_some_and(|namespace| namespace != key.namespace) {
-        return false;
-    }
-    let own: Vec<_> = world.account.of(&eip.uid).collect();
-    match broken.verb {
-        "allocate" => own.is_empty() && !eip.deleting,
-        "create" => false,
-        "associate" => own.iter().any(|(_, one)| one.association().is_none()) && !eip.deleting,
-        _ => eip.deleting || own.len() > 1,
-    }
-}
-
-/// L3: with RELEASE_ORPHANS what has no Eip is gone, unless that would be too many.
-fn orphans_left(world: &World) -> Option<String> {
-    let (account, cluster, settings) = (&world.account, &world.cluster, &world.scenario.settings);
-    let held = cluster.definition.deleting && !cluster.definition.release_all
-        || world.scenario.broken.is_some();
-    if !settings.release_orphans
-        || cluster.eips.is_empty()
-        || held
-        || settings.max_releases != Some(50)
-    {
-        return None;
-    }
-    let left = account.living().find(|(_, one)| {
-        let tags = one.tags();
-        tags.cluster_uid.is_some()
-            && tags.allocated_at.is_some()
-            && is_ours(tags, cluster)
-            && cluster.eip(&tags.eip).is_none()
-            && !cluster.eips.contains_key(&Key::new(tags.namespace.clone(), tags.name.clone()))
-    });
-    left.map(|(id, one)| format!("L3: {id} of {:?} has no Eip and is still there", one.tags()))
-}
-
-fn on(elastic: &Elastic) -> Option<Ipv4Addr> {
-    elastic.association().map(|one| one.private_ip)
-}
-
 fn target(pod: &Pod) -> Option<Ipv4Addr> {
     eligible(pod, &Settings::default()).ok()
-}
-
-fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
-    let (account, cluster) = (&world.account, &world.cluster);
-    let pod_key = key.sibling(&eip.pod);
-    let live = cluster.pods.get(&pod_key).map(|live| &live.seen);
-    let mine = |pod: &&Pod| eip.autocreated_for.as_ref().is_none_or(|owner| *owner == pod.uid);
-    let live = live.filter(mine);
-    let rivals = cluster.eips.iter().filter(|(other, one)| {
-        *other != key && other.namespace == key.namespace && one.pod == eip.pod
-    });
-    let contested = rivals.count() > 0;
-    let own: Vec<_> = account.of(&eip.uid).collect();
-    need(own.len() <= 1, || format!("L4: eip {key} has {} addresses", own.len()))?;
-    let Some((id, one)) = own.first() else {
-        let full = account.living().count() as u64 >= account.limit;
-        let lost = world.ledger.robbed.contains(&eip.uid) && eip.autocreated_for.is_none();
-        let never =
-            live.is_some_and(|pod| pod.host_network || pod.ip.is_some_and(|ip| ip.is_ipv6()));
-        let idle = eip.autocreated_for.is_some() && live.is_none_or(|pod| target(pod).is_none());
-        let forged = matches!(&*eip.status.reason, "AddressLost" | "Untagged");
-        let namespace_full = world.scenario.settings.namespace_limit.is_some_and(|limit| {
-            let of_namespace = account.living().filter(|(_, one)| {
-                one.tags().namespace == key.namespace && is_ours(one.tags(), cluster)
-            });
-            let uids: BTreeSet<&Uid> = of_namespace.map(|(_, one)| &one.tags().eip).collect();
-            uids.len() as u64 >= limit
-        });
-        let untagged = world.ledger.robbed.contains(&eip.uid) && eip.status.reason == "Untagged";
-        let full = full || namespace_full || untagged;
-        let excused = full || lost || never || idle || contested || forged;
-        return need(excused, || format!("L1: eip {key} has no address: {}", eip.status.reason));
-    };
-    if live.is_some_and(|pod| pod.terminating.is_some()) {
-        return Ok(()); // on a lost node it stays so
-    }
-    let wanted = live.and_then(target);
-    // A node that is lost has no interface any more. The address of an Eip that is gone is reported,
-    // and left where it is unless an Eip of that name has the pod (seed 3718).
-    let orphaned = |ip: &Ipv4Addr| {
-        account.on(*ip).is_some_and(|(id, one)| {
-            cluster
-                .eip(&one.tags().eip)
-                .is_none_or(|(_, eip)| account.of(&eip.uid).all(|(own, _)| own != id))
-        })
-    };
-    let reachable = wanted
-        .filter(|ip| account.interfaces.values().any(|(_, ips)| ips.contains(ip)))
-        .filter(|ip| !orphaned(ip));
-    let there = on(one);
-    if contested {
-        return need(there.is_none() || there == wanted, || {
-            format!("L1: {id} of eip {key} is on {there:?}, which is not its pod's")
-        });
-    }
-    need(there == reachable, || {
-        format!("L1: {id} of eip {key} is on {there:?} and belongs on {reachable:?}")
-    })?;
-    let announced = live.is_none_or(|pod| {
-        there.is_none()
-            || pod.allocation.as_ref() == Some(*id) && pod.target.as_ref() == Some(&one.ip)
-    });
-    need(announced, || format!("L1: pod {pod_key} does not announce {id}"))?;
-    need(eip.status.ready == there.is_some() && eip.status.ip.as_ref() == Some(&one.ip), || {
-        format!("L1: the status of eip {key} says {:?}", eip.status)
-    })
 }
 
 fn need(holds: bool, or: impl FnOnce() -> String) -> Check {

@@ -121,6 +121,8 @@ pub enum User {
     Untag {
         nth: u64,
     },
+    /// Writes our tags on an address of somebody else, but for the date.
+    Counterfeit,
     DeleteDefinition,
     /// Annotates the definition: the addresses may go with it.
     ReleaseAll,
@@ -254,6 +256,10 @@ impl Scenario {
             let at = chance.between(0, 5 * SECOND);
             deeds.push((at, User::MakeEip { key: eip, pod: key.name }));
         }
+        let strange = &mut Chance::new(seed ^ 0xfa4e);
+        if strange.happens(10) {
+            deeds.push((strange.between(0, TROUBLED), User::Counterfeit));
+        }
         deeds.sort_by_key(|(at, _)| *at);
         let apart = &mut Chance::new(seed ^ 0xdec1de);
         let settings = settings(&mut deeds, apart);
@@ -302,6 +308,7 @@ impl Scenario {
                     | User::Release { .. }
                     | User::Move { .. }
                     | User::Untag { .. }
+                    | User::Counterfeit
                     | User::DeleteDefinition
                     | User::ReleaseAll
                     | User::StripFinalizer { .. }

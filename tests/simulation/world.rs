@@ -418,6 +418,11 @@ impl World {
             Read::RecordedPods => "",
         };
         let failed = self.hits(|kind| matches!(kind, Kind::Unread { part: one } if *one == part));
+        if let (true, Read::Addresses | Read::Eips, Some(running)) =
+            (failed, read, &self.seats[process].process)
+        {
+            self.ledger.interrupted((process, running.started), now);
+        }
         let (eips, pods) = self.lists();
         let (account, cluster, chance) = (&self.account, &self.cluster, &mut self.chance);
         let unknown = || "Timeout: no answer".to_owned();

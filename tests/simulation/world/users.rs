@@ -6,7 +6,7 @@ use super::super::cluster::pod;
 use super::super::ec2::Tags;
 use super::super::invariants::SETTLE;
 use super::super::scenario::{SECOND, User};
-use super::{Event, World};
+use super::{Event, NAME, UID, World};
 
 impl World {
     pub(super) fn user(&mut self, user: User) {
@@ -136,6 +136,10 @@ impl World {
                     let off = |tags: &mut Tags| *tags = Tags::default();
                     let _ = self.account.tag(&id, off, now, &mut self.chance);
                 }
+                Vec::new()
+            }
+            User::Counterfeit => {
+                self.account.counterfeit(NAME, UID, now, &mut self.chance);
                 Vec::new()
             }
             User::DeleteDefinition => {

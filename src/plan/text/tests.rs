@@ -1,0 +1,60 @@
+use super::*;
+use crate::plan::forecast::forecast;
+
+const WORLD: &str = "
+cluster: {name: demo, uid: c1}
+eips:
+  shop/web: {uid: e1, pod: web-0, held: true}
+  shop/old: {uid: e2, pod: old-0, held: true}
+recent:
+  settling: {e1: 0, e2: 300}
+";
+
+fn foretold() -> Plan {
+    forecast_plan(&forecast(&Snapshot::from_yaml(WORLD).unwrap()))
+}
+
+#[test]
+fn foreign_text_cannot_forge_a_line_or_a_colour() {
+    assert_eq!(escaped("a\nplan \u{1b}[31mred"), "a\\nplan \\u{1b}[31mred");
+}
+
+#[test]
+fn a_forecast_is_one_plan_with_the_steps_of_all_rounds_and_what_waits_in_the_end() {
+    let plan = foretold();
+    let lines: Vec<String> = plan.steps.iter().map(step_line).collect();
+    assert_eq!(
+        lines,
+        [
+            "+ allocate an address for eip shop/web   because no address carries this Eip's uid",
+            "~ record eip shop/old: MaybeAllocated   because its status lags behind",
+            "~ record eip shop/web: PodNotFound   because its status lags behind",
+        ]
+    );
+    assert_eq!(summary(&plan), "1 to allocate, 2 to write; 2 waiting");
+}
+
+#[test]
+fn a_summary_counts_each_kind_and_says_when_there_is_none() {
+    assert_eq!(summary(&Plan::default()), "nothing to do");
+    let notes = foretold().notes;
+    assert_eq!(summary(&Plan { notes, ..Plan::default() }), "nothing to do; 2 waiting");
+    let mut steps = foretold().steps;
+    steps.truncate(1);
+    assert_eq!(summary(&Plan { steps, notes: Vec::new() }), "1 to allocate");
+}
+
+#[test]
+fn the_digest_of_a_plan_is_seven_digits_of_its_steps_and_reasons() {
+    let plan = foretold();
+    let digest = plan_digest(&plan);
+    assert!(digest.len() == 7 && digest.chars().all(|c| c.is_ascii_hexdigit()), "{digest}");
+    assert_eq!(plan_digest(&Plan { notes: Vec::new(), ..plan.clone() }), digest);
+    assert_ne!(plan_digest(&Plan { steps: plan.steps[1..].to_vec(), ..plan }), digest);
+}
+
+#[test]
+fn each_step_says_a_word_for_machines() {
+    let codes: Vec<&str> = foretold().steps.iter().map(|step| step.reason.code()).collect();
+    assert_eq!(codes, ["NoAddressForEip", "StatusBehind", "StatusBehind"]);
+}

@@ -1,0 +1,84 @@
+//! S6b: nobody is exposed for longer than the operator needs to see it. Checked after every step.
+
+use std::collections::BTreeMap;
+
+use eip_operator::plan::snapshot::{AllocationId, Uid};
+
+use super::super::cluster::Cluster;
+use super::super::ec2::Account;
+use super::super::scenario::{Kind, SECOND, Scenario, User};
+use super::super::world::INTERVAL;
+use super::{Check, Ledger, lag};
+
+impl Ledger {
+    /// S6b, after every step: nobody is exposed for longer than the operator needs to see it.
+    pub fn state(
+        &mut self,
+        now: u64,
+        account: &Account,
+        cluster: &Cluster,
+        scenario: &Scenario,
+    ) -> Check {
+        if let Some(hasty) = self.hasty.take() {
+            return Err(hasty);
+        }
+        if scenario.cool_down == 0 {
+            return Ok(());
+        }
+        let exposed = exposures(account, cluster);
+        self.exposed.retain(|id, (uid, _)| exposed.get(id) == Some(uid));
+        for (id, uid) in exposed {
+            let (_, since) = self.exposed.entry(id.clone()).or_insert((uid.clone(), now));
+            let bound = (*since).max(trouble_until(scenario, now)) + patience(scenario);
+            if now > bound {
+                return Err(format!(
+                    "S6b: {id} has been on pod {uid}, which it does not belong to, since {since}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Addresses of living Eips on IPs that a pod holds which is not the one the Eip names.
+fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid> {
+    let mut found = BTreeMap::new();
+    for (id, one) in account.living() {
+        let Some(association) = one.association() else { continue };
+        let Some((holder, _)) = cluster.holder(association.private_ip) else { continue };
+        let Some((key, eip)) = cluster.eip(&one.tags().eip) else { continue };
+        if one.tags().cluster_name.is_empty() {
+            continue; // a person took its tags off: it is not ours any more
+        }
+        let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
+        if target != Some(holder) {
+            found.insert(id.clone(), holder.clone());
+        }
+    }
+    found
+}
+
+/// Until when something kept the operator from seeing or doing what it should.
+fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
+    let faults = scenario.faults.iter().filter(|fault| fault.from <= now).map(|fault| fault.until);
+    let halts =
+        scenario.deeds.iter().filter(|(at, _)| *at <= now).filter_map(|(at, user)| match user {
+            User::Crash { .. } => Some(at + 20 * SECOND),
+            User::Pause { millis, .. } => Some(at + millis),
+            _ => None,
+        });
+    faults.chain(halts).max().unwrap_or(0)
+}
+
+/// How long it may take to end an exposure once nothing is in the way.
+fn patience(scenario: &Scenario) -> u64 {
+    // What a person does in the AWS console is not watched, but looked at once in an interval.
+    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence)
+        || scenario.deeds.iter().any(|(_, user)| matches!(user, User::Move { .. }));
+    let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
+    let usual = 10 * SECOND;
+    // While everything is read slowly a look takes half a minute, and what has just been missed is
+    // seen by the next one.
+    let usual = if scenario.slow { usual + 60 * SECOND } else { usual };
+    usual + lag(scenario) + if silent { INTERVAL } else { 0 } + if late { 15 * SECOND } else { 0 }
+}

@@ -279,3 +279,6 @@ impl Execution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

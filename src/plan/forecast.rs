@@ -246,3 +246,6 @@ fn interface_mut<'a>(snapshot: &'a mut Snapshot, id: &InterfaceId) -> Option<&'a
     let interfaces: &mut BTreeMap<_, _> = snapshot.interfaces.known_mut()?;
     interfaces.get_mut(id)
 }
+
+#[cfg(test)]
+mod tests;

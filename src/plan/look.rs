@@ -149,3 +149,6 @@ fn asking<'a>(
     };
     pods(snapshot).filter(move |(key, pod)| pod.autocreate && !served(key))
 }
+
+#[cfg(test)]
+mod tests;

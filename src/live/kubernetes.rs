@@ -1,7 +1,7 @@
 //! The Kubernetes API: lists and fresh reads that become the snapshot's types, and our writes.
 //!
-//! Every write carries the uid, and those on an Eip the resourceVersion too, so that it can never
-//! hit an object that was replaced meanwhile.
+//! Every write carries the uid, so that it can never hit an object that was replaced meanwhile, and
+//! one that changes finalizers the resourceVersion of the object just read, so that it drops none.
 
 pub mod client;
 mod objects;
@@ -161,7 +161,8 @@ impl Kubernetes {
             ..PostParams::default()
         };
         let api: Api<EipObject> = self.api(key);
-        written(&bounded(WRITE_TIMEOUT, api.create(&params, &object)).await?)
+        let made = bounded(WRITE_TIMEOUT, api.create(&params, &object)).await?;
+        Ok(Outcome::Created { uid: made.uid().unwrap_or_default() })
     }
 
     async fn delete(&self, key: &Key, uid: &Uid) -> Result<Outcome, Failure> {
@@ -216,10 +217,10 @@ impl Kubernetes {
         );
         let api: Api<EipObject> = self.api(key);
         let params = PatchParams::apply(names::FIELD_MANAGER);
-        let object = bounded(WRITE_TIMEOUT, api.patch_status(&key.name, &params, &patch)).await?;
+        bounded(WRITE_TIMEOUT, api.patch_status(&key.name, &params, &patch)).await?;
         let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions.insert(uid.clone(), written_status.conditions.unwrap_or_default());
-        written(&object)
+        Ok(Outcome::Done)
     }
 
     /// A merge patch of our three keys, with the uid as precondition: 422 when it is another's.
@@ -310,19 +311,12 @@ where
         }}));
         let params = PatchParams::apply(names::FIELD_MANAGER);
         match bounded(WRITE_TIMEOUT, api.patch(&key.name, &params, &patch)).await {
-            Ok(object) => return written(&object),
+            Ok(_) => return Ok(Outcome::Done),
             Err(failure) if failure.code == "Conflict" => {}
             Err(failure) => return Err(failure),
         }
     }
     Err(changed(format!("{key} changes too often")))
-}
-
-fn written<K: Resource<DynamicType = ()>>(object: &K) -> Result<Outcome, Failure> {
-    Ok(Outcome::Eip {
-        uid: object.uid().unwrap_or_default(),
-        version: object.resource_version().unwrap_or_default(),
-    })
 }
 
 async fn bounded<T>(

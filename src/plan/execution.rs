@@ -93,8 +93,7 @@ impl Execution {
         written_at: Option<u64>,
         deadline: u64,
     ) -> Self {
-        let confirmed_at = written_at.filter(|_| matches!(action, Action::Allocate { .. }));
-        let (stage, effects) = (Stage::Start, Vec::new());
+        let (stage, confirmed_at, effects) = (Stage::Start, written_at, Vec::new());
         Self {
             action,
             settings,
@@ -156,7 +155,7 @@ impl Execution {
                 }
             }
             (Stage::Undoing { why }, Answer::Done(outcome)) => {
-                self.effects.push((self.undoing_action(), outcome));
+                self.effects.push((self.action.clone(), outcome));
                 Next::End(End::Changed(why))
             }
             (Stage::Confirming, answer) => match self.confirms(&answer) {
@@ -216,10 +215,6 @@ impl Execution {
         self.stage = Stage::Undoing { why };
         self.action = action.clone();
         Next::Call(Call::Perform(action))
-    }
-
-    fn undoing_action(&self) -> Action {
-        self.action.clone()
     }
 
     fn confirms(&self, answer: &Answer) -> Result<(), String> {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::action::{Action, Plan};
 use super::planner::plan;
-use super::snapshot::{Address, AllocationId, Eip, Interface, InterfaceId, Key, Pod, Snapshot};
+use super::snapshot::{
+    Address, AllocationId, Eip, Interface, InterfaceId, Key, Pod, Snapshot, Uid,
+};
 
 /// More rounds than this and the rules contradict each other. The longest way there is (delete,
 /// clear, disassociate, release, let go, create, hold, allocate, associate, record) takes ten.
@@ -20,10 +22,9 @@ pub enum Outcome {
     Done,
     /// It was so already: what is there instead is not known.
     AlreadySo,
-    /// An Eip was written: its uid and its resourceVersion now.
-    Eip {
-        uid: String,
-        version: String,
+    /// An Eip was made.
+    Created {
+        uid: Uid,
     },
     Allocated {
         address: AllocationId,
@@ -38,12 +39,7 @@ impl Outcome {
     /// The outcome before it is known, with placeholders where AWS or Kubernetes has the choice.
     pub fn expected(action: &Action) -> Self {
         match action {
-            Action::Create { eip, .. } => {
-                Self::Eip { uid: known_after("create", eip), version: String::new() }
-            }
-            Action::Hold { uid, .. } | Action::Record { uid, .. } => {
-                Self::Eip { uid: uid.clone(), version: String::new() }
-            }
+            Action::Create { eip, .. } => Self::Created { uid: known_after("create", eip) },
             Action::Allocate { eip, .. } => Self::Allocated {
                 address: known_after("allocate", eip),
                 ip: known_after("allocate", eip),
@@ -116,41 +112,34 @@ pub fn apply(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
 }
 
 fn apply_to_eip(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
-    let (uid_now, version) = match outcome {
-        Outcome::Eip { uid, version } => (uid.clone(), version.clone()),
-        _ => (String::new(), String::new()),
-    };
     let Some(eips) = snapshot.eips.known_mut() else { return };
-    match action {
-        Action::Create { eip, pod_uid } => {
-            snapshot.recent.settling.insert(uid_now.clone(), 0);
+    match (action, outcome) {
+        (Action::Create { eip, pod_uid }, Outcome::Created { uid }) => {
+            snapshot.recent.settling.insert(uid.clone(), 0);
             let made = Eip {
-                uid: uid_now,
+                uid: uid.clone(),
                 pod: eip.name.clone(),
                 autocreated_for: Some(pod_uid.clone()),
                 held: true,
                 generation: 1,
-                version,
                 ..Eip::default()
             };
             eips.insert(eip.clone(), made);
         }
-        Action::Delete { eip, .. } => match eips.get_mut(eip) {
+        (Action::Delete { eip, .. }, _) => match eips.get_mut(eip) {
             Some(found) if found.held => found.deleting = true,
             _ => drop(eips.remove(eip)),
         },
-        Action::Hold { eip, uid } => {
+        (Action::Hold { eip, uid }, _) => {
             snapshot.recent.settling.entry(uid.clone()).or_insert(0);
             if let Some(found) = eips.get_mut(eip) {
                 found.held = true;
-                found.version = version;
             }
         }
-        Action::LetGo { eip, .. } => drop(eips.remove(eip)),
-        Action::Record { eip, status, .. } => {
+        (Action::LetGo { eip, .. }, _) => drop(eips.remove(eip)),
+        (Action::Record { eip, status, .. }, _) => {
             if let Some(found) = eips.get_mut(eip) {
                 found.status = (**status).clone();
-                found.version = version;
             }
         }
         _ => {}

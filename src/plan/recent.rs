@@ -129,7 +129,7 @@ impl Memory {
             (Action::Hold { uid, .. }, _) => {
                 self.intents.entry(uid.clone()).or_insert(now);
             }
-            (Action::Create { .. }, Outcome::Eip { uid, .. }) => {
+            (Action::Create { .. }, Outcome::Created { uid }) => {
                 self.intents.insert(uid.clone(), now);
             }
             (Action::Allocate { uid, .. }, Outcome::Allocated { address, .. })

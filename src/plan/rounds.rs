@@ -96,8 +96,8 @@ impl Rounds {
         for (action, outcome) in &effects {
             apply(snapshot, action, outcome);
             memory.done(&step.uid, action, outcome, now, settle);
-            if let (Action::Create { .. } | Action::Hold { .. }, Outcome::Eip { uid, .. }) =
-                (action, outcome)
+            if let (Action::Create { .. }, Outcome::Created { uid })
+            | (Action::Hold { uid, .. }, _) = (action, outcome)
             {
                 self.held.insert(uid.clone(), sent_at.unwrap_or(0));
             }

@@ -139,9 +139,6 @@ pub struct Eip {
     pub deleting: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub generation: i64,
-    /// resourceVersion, the precondition of our writes; no decision reads it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub version: String,
     #[serde(default, skip_serializing_if = "is_default")]
     pub status: Status,
 }

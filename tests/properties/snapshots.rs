@@ -198,13 +198,13 @@ fn eip(key: Key) -> BoxedStrategy<Eip> {
         let made_for = uids("p", &Key::new(namespace.clone(), pod.clone()));
         (Just(pod), weighted(0.3, made_for))
     });
-    let marks = (chance(85), chance(15), 0..3_i64, mostly(&["7"]));
+    let marks = (chance(85), chance(15), 0..3_i64);
     let created = mostly(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]);
     (uids("e", &key), owner, marks, created, statuses())
         .prop_map(|(uid, owner, marks, created, status)| {
             let (pod, autocreated_for) = owner;
-            let (held, deleting, generation, version) = marks;
-            Eip { uid, pod, created, autocreated_for, held, deleting, generation, version, status }
+            let (held, deleting, generation) = marks;
+            Eip { uid, pod, created, autocreated_for, held, deleting, generation, status }
         })
         .boxed()
 }

@@ -49,8 +49,6 @@ pub struct Cluster {
     pub gone_since: BTreeMap<Uid, u64>,
     /// How long a freed IP is not given away.
     pub cool_down: u64,
-    /// Objects have no resourceVersion, for the same reason as ids of AWS are named.
-    pub unversioned: bool,
     made: u64,
 }
 
@@ -80,14 +78,6 @@ impl Cluster {
         format!("{of}{}", self.made)
     }
 
-    fn version(&mut self) -> String {
-        if self.unversioned {
-            return String::new();
-        }
-        self.made += 1;
-        self.made.to_string()
-    }
-
     pub fn make_pod(
         &mut self,
         key: &Key,
@@ -114,7 +104,6 @@ impl Cluster {
             pod: pod.to_owned(),
             created: format!("{now:012}"),
             generation: 1,
-            version: self.version(),
             ..Eip::default()
         };
         self.eips.insert(key.clone(), eip);
@@ -122,11 +111,11 @@ impl Cluster {
 
     /// The same Eip under another uid.
     pub fn restore(&mut self, key: &Key, held: bool, now: u64) {
-        let (uid, version) = (self.uid("e"), self.version());
+        let uid = self.uid("e");
         if let Some(eip) = self.eips.get_mut(key) {
             self.unfit_since.entry(eip.uid.clone()).or_insert(now);
             self.gone_since.insert(eip.uid.clone(), now);
-            (eip.uid, eip.version, eip.held) = (uid, version, held);
+            (eip.uid, eip.held) = (uid, held);
             eip.deleting = false;
         }
     }
@@ -136,8 +125,6 @@ impl Cluster {
         self.unfit_since.entry(eip.uid.clone()).or_insert(now);
         if eip.held {
             eip.deleting = true;
-            let version = self.version();
-            self.eips.get_mut(key).expect("it is there").version = version;
         } else {
             self.gone_since.insert(eip.uid.clone(), now);
             self.eips.remove(key);
@@ -337,10 +324,9 @@ impl Cluster {
                     autocreated_for: Some(pod_uid.clone()),
                     held: true,
                     generation: 1,
-                    version: self.version(),
                     ..Eip::default()
                 };
-                let outcome = Outcome::Eip { uid: made.uid.clone(), version: made.version.clone() };
+                let outcome = Outcome::Created { uid: made.uid.clone() };
                 self.eips.insert(eip.clone(), made);
                 Ok(outcome)
             }
@@ -389,12 +375,10 @@ impl Cluster {
         uid: &Uid,
         change: impl Fn(&mut Eip) -> Result<(), &'static str>,
     ) -> Answer {
-        let version = self.version();
         let found = self.eips.get_mut(key).ok_or("NotFound")?;
         same(found, uid)?;
         change(found)?;
-        found.version.clone_from(&version);
-        Ok(Outcome::Eip { uid: uid.clone(), version })
+        Ok(Outcome::Done)
     }
 
     fn edit_pod(&mut self, key: &Key, uid: &Uid, change: impl Fn(&mut Pod)) -> Answer {

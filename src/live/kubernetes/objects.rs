@@ -32,7 +32,6 @@ pub(super) fn eip(object: &EipObject) -> Eip {
         held: object.finalizers().iter().any(|one| one == names::FINALIZER),
         deleting: object.meta().deletion_timestamp.is_some(),
         generation: object.meta().generation.unwrap_or_default(),
-        version: object.resource_version().unwrap_or_default(),
         status: object.status.as_ref().map(status).unwrap_or_default(),
     }
 }

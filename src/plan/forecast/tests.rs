@@ -8,10 +8,6 @@ fn eip<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Eip> {
     snapshot.eips.known().unwrap().get(&Key::new("shop", name))
 }
 
-fn written(uid: &str, version: &str) -> Outcome {
-    Outcome::Eip { uid: uid.to_owned(), version: version.to_owned() }
-}
-
 #[test]
 fn a_forecast_ends_with_the_first_round_that_has_nothing_to_do() {
     let settled = forecast(&world(""));
@@ -46,19 +42,14 @@ interfaces: {eni-a: {instance: i-1, ips: [10.0.1.15, 10.0.1.16]}}
 }
 
 #[test]
-fn an_eip_is_known_by_the_uid_and_the_version_that_our_last_write_gave() {
-    let key = Key::new("shop", "web");
+fn an_eip_that_was_made_has_the_uid_that_kubernetes_gave_it_and_our_finalizer() {
     let mut snapshot = world("");
-    let create = Action::Create { eip: key.clone(), pod_uid: "p1".into() };
-    apply(&mut snapshot, &create, &written("e1", "41"));
+    let create = Action::Create { eip: Key::new("shop", "web"), pod_uid: "p1".into() };
+    apply(&mut snapshot, &create, &Outcome::Created { uid: "e1".into() });
     let made = eip(&snapshot, "web").unwrap();
-    assert_eq!((made.uid.as_str(), made.version.as_str()), ("e1", "41"));
-    let hold = Action::Hold { eip: key.clone(), uid: "e1".into() };
-    apply(&mut snapshot, &hold, &written("e1", "42"));
-    assert_eq!(eip(&snapshot, "web").unwrap().version, "42");
-    let record = Action::Record { eip: key, uid: "e1".into(), status: Box::default() };
-    apply(&mut snapshot, &record, &written("e1", "43"));
-    assert_eq!(eip(&snapshot, "web").unwrap().version, "43");
+    assert_eq!((made.uid.as_str(), made.held), ("e1", true));
+    // We made it, so nothing can have been bought for it.
+    assert_eq!(snapshot.recent.settling["e1"], 0);
 }
 
 #[test]

@@ -171,7 +171,6 @@ impl State {
         world.queue.clear();
         world.account.lag = Lag::None;
         world.account.named_ids = true;
-        world.cluster.unversioned = true;
         world.cluster.hosts.remove("n2");
         world.account.interfaces.remove("eni-2");
         for (eip, pod) in [("web", "web-0"), ("spare", "web-1")] {

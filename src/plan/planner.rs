@@ -190,3 +190,6 @@ fn in_turn(steps: &mut Vec<Step>) {
     ordered.sort_by_key(|(place, _)| *place);
     steps.extend(ordered.into_iter().map(|(_, step)| step));
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,6 @@ fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
     let node_ready = node.is_some_and(|node| !node.not_ready);
     (seen < grace || !node_ready).then_some(ip)
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ pub struct Memory {
     terminating: BTreeMap<Uid, u64>,
     /// By address: for how many milliseconds it has been seen without an Eip.
     unclaimed: BTreeMap<AllocationId, u64>,
-    /// When addresses and Eips were last seen, with no failure since.
+    /// When the last look was.
     looked: Option<u64>,
     /// When addresses without an Eip were released.
     orphans_released: Vec<u64>,
@@ -332,14 +332,9 @@ impl Memory {
         settling
     }
 
-    /// An interruption begins the count anew.
+    /// A look that did not see everything knows of no orphans, so that the count begins anew.
     fn see_unclaimed(&mut self, snapshot: &Snapshot, now: u64) {
         self.orphans_released.retain(|at| at + HOUR > now);
-        if snapshot.addresses.known().is_none() || snapshot.eips.known().is_none() {
-            self.looked = None;
-            self.unclaimed.clear();
-            return;
-        }
         let longest = snapshot.settings.orphan_grace * 1000 / GAPS;
         let gap = self.looked.map_or(0, |at| now.saturating_sub(at)).min(longest);
         self.looked = Some(now);

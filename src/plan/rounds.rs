@@ -139,3 +139,6 @@ pub fn look_again(snapshot: &Snapshot, memory: &Memory, left: bool, now: u64) ->
 fn identity(step: &Step) -> (Uid, String, &'static str) {
     (step.uid.clone(), step.claim.to_string(), step.action.verb())
 }
+
+#[cfg(test)]
+mod tests;

@@ -350,8 +350,28 @@ mod tests {
 
     #[test]
     fn the_document_leaves_out_what_is_usual() {
-        let text = "cluster:\n  name: demo\n  uid: c1\npods:\n  shop/web:\n    uid: p1\n    phase: Running\n";
+        let text = "cluster:\n  name: demo\n  uid: c1\nsettings:\n  settle: 60\n\
+                    pods:\n  shop/web:\n    uid: p1\n    phase: Running\n";
         assert_eq!(Snapshot::from_yaml(text).unwrap().to_yaml(), text);
+        let unusual = text.replace("  settle", "  orphan_grace: 60\n  settle");
+        assert_eq!(Snapshot::from_yaml(&unusual).unwrap().to_yaml(), unusual);
+    }
+
+    #[test]
+    fn a_part_that_is_neither_read_nor_unknown_is_refused_by_what_is_accepted() {
+        let error = Snapshot::from_yaml("cluster: {name: a, uid: b}\npods: none\n").unwrap_err();
+        assert!(error.contains("a mapping, or the text \"unknown: WHY\""), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_a_namespace_and_a_name() {
+        assert_eq!("shop/web".parse(), Ok(Key::new("shop", "web")));
+        for wrong in ["web", "/web", "shop/", "/", "shop/web/0", ""] {
+            assert!(
+                wrong.parse::<Key>().is_err_and(|error| error.contains("NAMESPACE/NAME")),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

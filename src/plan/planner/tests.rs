@@ -17,13 +17,30 @@ recent:
 const SERVED: &str = "
 cluster: {name: demo, uid: c1}
 addresses:
-  eipalloc-1: {ip: 203.0.113.7, cluster: c1, eip: e1, namespace: shop, name: web, association: eipassoc-1, interface: eni-a, private_ip: 10.0.1.15}
+  eipalloc-1:
+    ip: 203.0.113.7
+    cluster: c1
+    eip: e1
+    namespace: shop
+    name: web
+    association: eipassoc-1
+    interface: eni-a
+    private_ip: 10.0.1.15
 eips:
   shop/web:
     uid: e1
     pod: web-0
     held: true
-    status: {allocation: eipalloc-1, ip: 203.0.113.7, association: eipassoc-1, interface: eni-a, private_ip: 10.0.1.15, pod: web-0, ready: true, reason: Associated, message: 203.0.113.7 is on pod shop/web-0 at 10.0.1.15}
+    status:
+      allocation: eipalloc-1
+      ip: 203.0.113.7
+      association: eipassoc-1
+      interface: eni-a
+      private_ip: 10.0.1.15
+      pod: web-0
+      ready: true
+      reason: Associated
+      message: 203.0.113.7 is on pod shop/web-0 at 10.0.1.15
 recent:
   settling: {e1: 300}
 pods:
@@ -101,11 +118,110 @@ fn each_of_the_three_annotations_is_put_right() {
 }
 
 #[test]
-fn an_address_of_another_eip_is_cleared_off_a_pod_and_the_right_one_announced() {
-    let other = "  eipalloc-2: {ip: 203.0.113.8, cluster: c1, eip: e1, namespace: shop, name: web, age: 10}\neips:";
-    let world = SERVED.replacen("eips:", other, 1);
-    let lines =
-        "    target: 203.0.113.8\n    alpha_target: 203.0.113.8\n    allocation: eipalloc-2\n";
-    // The second address of the Eip is nowhere, so the pod must not announce it.
-    assert!(verbs(&format!("{world}{lines}")).contains(&"clear"));
+fn a_pod_does_not_announce_an_address_of_its_eip_that_is_elsewhere() {
+    let second = "  eipalloc-2:
+    {ip: 203.0.113.8, cluster: c1, eip: e1, namespace: shop, name: web, age: 10}
+eips:";
+    let world = SERVED.replacen("eips:", second, 1);
+    let said = "    target: 203.0.113.8\n    allocation: eipalloc-2\n";
+    assert!(verbs(&format!("{world}{said}")).contains(&"clear"));
+}
+
+#[test]
+fn pods_that_share_an_interface_are_served_at_once_and_of_those_that_share_an_ip_one() {
+    let world = |ip: &str| {
+        format!(
+            "
+cluster: {{name: demo, uid: c1}}
+settings: {{settle: 300, allow_host_network: true}}
+eips:
+  shop/a: {{uid: e1, pod: a-0, held: true}}
+  shop/b: {{uid: e2, pod: b-0, held: true}}
+pods:
+  shop/a-0: {{uid: p1, node: n1, ip: 10.0.1.1, host_network: true}}
+  shop/b-0: {{uid: p2, node: n1, ip: {ip}, host_network: true}}
+nodes: {{n1: {{instance: i-1}}}}
+interfaces: {{eni-1: {{instance: i-1, ips: [10.0.1.1, 10.0.1.2]}}}}
+addresses:
+  a1: {{ip: 203.0.113.1, cluster: c1, eip: e1, namespace: shop}}
+  a2: {{ip: 203.0.113.2, cluster: c1, eip: e2, namespace: shop}}
+"
+        )
+    };
+    let associations = |world: &str| verbs(world).iter().filter(|v| **v == "associate").count();
+    assert_eq!(associations(&world("10.0.1.2")), 2);
+    assert_eq!(associations(&world("10.0.1.1")), 1);
+    assert!(said(&world("10.0.1.1")).iter().any(|line| line.contains("10.0.1.1 carries")));
+}
+
+#[test]
+fn an_eip_that_was_made_for_a_pod_goes_when_the_pod_asks_no_longer() {
+    let world = |pod: &str| {
+        SERVED.replace("    held: true", "    held: true\n    autocreated_for: p1") + pod
+    };
+    assert!(!verbs(&world("    autocreate: true\n")).contains(&"delete"));
+    for (change, why) in [
+        (
+            "    autocreate: true\n    managed: false\n",
+            "is not labelled eip.materialize.cloud/manage",
+        ),
+        ("    autocreate: false\n", "is not labelled eip.materialize.cloud/autocreate_eip"),
+        ("    autocreate: true\n    phase: Succeeded\n", "has finished"),
+    ] {
+        let told = said(&world(change));
+        let goes =
+            |line: &&String| line.starts_with("~ delete eip shop/web ") && line.contains(why);
+        assert_eq!(told.iter().filter(goes).count(), 1, "{change}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_second_address_stays_as_long_as_it_may_be_in_use_unseen() {
+    let world = |age: u64| {
+        let second = format!(
+            "  eipalloc-2:
+    {{ip: 203.0.113.8, cluster: c1, eip: e1, namespace: shop, name: web, age: {age}}}
+eips:"
+        );
+        SERVED.replacen("eips:", &second, 1)
+    };
+    assert!(!verbs(&world(300)).contains(&"release"));
+    assert!(verbs(&world(301)).contains(&"release"));
+}
+
+#[test]
+fn a_status_says_of_which_generation_it_speaks() {
+    let world =
+        SERVED.replace("    pod: web-0\n    held", "    pod: web-0\n    generation: 2\n    held");
+    let steps = plan(&Snapshot::from_yaml(&world).unwrap()).steps;
+    let generation = steps.iter().find_map(|step| match &step.action {
+        Action::Record { status, .. } => Some(status.generation),
+        _ => None,
+    });
+    assert_eq!(generation, Some(2));
+}
+
+#[test]
+fn too_many_orphans_are_an_alarm_only_when_some_are_due() {
+    let world = |unclaimed: u64| {
+        let orphan = "  eipalloc-9:
+    {ip: 203.0.113.9, cluster: c1, eip: gone, namespace: shop, name: old, age: 9000}
+eips:";
+        SERVED.replacen("eips:", orphan, 1).replacen(
+            "recent:",
+            &format!("recent:\n  unclaimed: {{eipalloc-9: {unclaimed}}}"),
+            1,
+        ) + "settings: {settle: 300, release_orphans: true, max_releases: 0}\n"
+    };
+    let seen = |unclaimed: u64| said(&world(unclaimed));
+    let alarm = |lines: &[String]| lines.iter().any(|line| line.starts_with("! cluster: "));
+    assert!(alarm(&seen(600)), "{:#?}", seen(600));
+    assert!(!alarm(&seen(599)), "{:#?}", seen(599));
+}
+
+#[test]
+fn an_operator_of_one_namespace_leaves_the_others_alone() {
+    let scoped = |only: &str| format!("{TWO}settings: {{settle: 300, namespace: {only}}}\n");
+    assert!(verbs(&scoped("shop")).contains(&"allocate"));
+    assert!(verbs(&scoped("bank")).is_empty(), "{:?}", said(&scoped("bank")));
 }

@@ -1,6 +1,10 @@
 use super::*;
 use crate::plan::snapshot::{Eip, Key, Part};
 
+mod pauses;
+mod settling;
+mod writes;
+
 fn world(addresses: &[(&str, Option<&str>)]) -> Snapshot {
     let eip = Eip { uid: "e1".into(), pod: "web-0".into(), held: true, ..Eip::default() };
     let addresses = addresses.iter().map(|(id, association)| {

@@ -35,9 +35,10 @@
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
-//! - Which fresh reads confirm a step? [`plan::execution`]
+//! - Which fresh reads confirm a step, and until when is its change sent? [`plan::execution`];
+//!   `ACT_FOR` in [`plan::rounds`]
 //! - What is remembered between looks? [`plan::recent`]
-//! - What does an error of AWS mean? [`plan::meaning`]
+//! - What does an error of AWS mean? [`plan::meaning`]; what slows our calls down: `live::limiter`
 //! - What must no plan contain? [`plan::faults`]
 //! - How is a plan printed? [`plan::text`]
 //! - What runs a cycle? `live::operator`

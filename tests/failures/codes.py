@@ -77,6 +77,7 @@ def errors_of_associate(world):
     for name in codes:
         eventually(60, world.address, name)
     ids = {name: world.address(name)["allocationId"] for name in codes}
+    throughout(SETTLE + 1, world.address, name)  # to a new one a right may come late
     world.faults(*(refused_once("AssociateAddress", code, ids[name]) for name, code in codes.items()))
     for name in codes:
         world.make_pod(f"{name}-0")
@@ -94,6 +95,15 @@ def errors_of_associate(world):
     for name, code in codes.items():
         eventually(60, world.served, name, f"{name}-0")
     same("answers beside them", {name: world.address(name)["allocationId"] for name in codes}, ids)
+
+
+@promise("an association that is refused for want of rights is tried again within seconds while the address is new", model=PLENTY)
+def rights_of_a_new_address(world):
+    world.faults(refusal("AssociateAddress", 403, "UnauthorizedOperation", nth=1))
+    world.start()
+    world.make("web", "web-0")
+    eventually(20, world.served, "web", "web-0")
+    eventually(5, lambda: same("answers", [one["status"] for one in world.calls("AssociateAddress")], [403, 200]))
 
 
 @promise("after any error of DisassociateAddress it is tried again until it is done, for no pause holds it back", model=PLENTY)

@@ -1,7 +1,5 @@
 //! One look at everything, in the order of [`Read`]. A part that could not be read is unknown.
 
-use std::collections::BTreeMap;
-
 use futures::stream::{self, StreamExt};
 
 use super::ec2::Ec2;
@@ -76,16 +74,19 @@ fn part<T>(read: Result<T, Failure>) -> Part<T> {
 /// Reads the pods that the list lacks and an Eip's status names.
 async fn read_recorded_pods(kubernetes: &Kubernetes, snapshot: &mut Snapshot) {
     let read = |key: Key| async move {
-        // Without an answer the pod stays out of the picture, as an unlabelled one is.
-        let pod = kubernetes.pod(&key).await.ok().flatten();
+        let pod = kubernetes.pod(&key).await;
         (key, pod)
     };
-    let found: BTreeMap<Key, Option<Pod>> = stream::iter(recorded_pods(snapshot))
+    let answers: Vec<(Key, Result<Option<Pod>, Failure>)> = stream::iter(recorded_pods(snapshot))
         .map(read)
         .buffer_unordered(POD_READS_AT_ONCE)
         .collect()
         .await;
-    if let Some(pods) = snapshot.pods.known_mut() {
-        pods.extend(found.into_iter().filter_map(|(key, pod)| Some((key, pod?))));
+    for (key, answer) in answers {
+        match (answer, snapshot.pods.known_mut()) {
+            (Ok(Some(pod)), Some(pods)) => drop(pods.insert(key, pod)),
+            (Ok(_), _) => {}
+            (Err(failure), _) => drop(snapshot.unread_pods.insert(key, failure.to_string())),
+        }
     }
 }

@@ -39,6 +39,9 @@ pub struct Snapshot {
     pub eips: Part<BTreeMap<Key, Eip>>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub pods: Part<BTreeMap<Key, Pod>>,
+    /// Pods that were asked for by name and not answered, and why: [`super::look::recorded_pods`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread_pods: BTreeMap<Key, String>,
     /// The nodes of pods that need an association or are terminating.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nodes: Part<BTreeMap<String, Node>>,
@@ -288,6 +291,7 @@ impl Snapshot {
             ("interfaces", self.interfaces.why_unknown()),
             ("recorded addresses", self.untagged.why_unknown()),
             ("definition", self.definition.why_unknown()),
+            ("recorded pods", self.unread_pods.values().next().map(String::as_str)),
         ]
         .into_iter()
         .filter_map(|(part, why)| Some((part, why?)))

@@ -29,7 +29,7 @@ pub struct Scenario {
     pub prefixes: bool,
     /// EC2 takes one changing call a second, and four at once.
     pub throttled: bool,
-    /// Each read of a look takes up to three seconds, always.
+    /// Each read takes up to three seconds, always.
     pub slow: bool,
     /// What EC2 never does.
     pub broken: Option<Broken>,
@@ -174,8 +174,16 @@ pub enum Kind {
     Silence,
 }
 
-pub const PARTS: [&str; 7] =
-    ["addresses", "eips", "pods", "nodes", "interfaces", "definition", "recorded addresses"];
+pub const PARTS: [&str; 8] = [
+    "addresses",
+    "eips",
+    "pods",
+    "recorded pods",
+    "nodes",
+    "interfaces",
+    "definition",
+    "recorded addresses",
+];
 const VERBS: [&str; 5] = ["allocate", "associate", "disassociate", "release", "tag"];
 const NAMESPACES: [&str; 2] = ["shop", "bank"];
 const PODS: [&str; 3] = ["web-0", "web-1", "job"];

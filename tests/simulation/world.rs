@@ -415,7 +415,7 @@ impl World {
             Read::Interfaces => "interfaces",
             Read::Definition => "definition",
             Read::RecordedAddresses => "recorded addresses",
-            Read::RecordedPods => "",
+            Read::RecordedPods => "recorded pods",
         };
         let failed = self.hits(|kind| matches!(kind, Kind::Unread { part: one } if *one == part));
         if let (true, Read::Addresses | Read::Eips, Some(running)) =
@@ -435,6 +435,10 @@ impl World {
             Read::Eips => snapshot.eips = Part::Known(eips),
             Read::Pods if failed => snapshot.pods = Part::Unknown(unknown()),
             Read::Pods => snapshot.pods = Part::Known(pods),
+            Read::RecordedPods if failed => {
+                let recorded = look::recorded_pods(snapshot).into_iter();
+                snapshot.unread_pods = recorded.map(|key| (key, unknown())).collect();
+            }
             Read::RecordedPods => {
                 let recorded = look::recorded_pods(snapshot);
                 if let Some(pods) = snapshot.pods.known_mut() {

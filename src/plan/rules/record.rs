@@ -83,9 +83,10 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
 }
 
 /// The recorded pod is how an unlabelled pod is found again: to take its annotations off, and to
-/// go on telling "not labelled" from "gone".
+/// go on telling "not labelled" from "gone". One that was asked for in vain may be there.
 fn out_of_the_list(draft: &Draft<'_>, claim: &Claim<'_>, name: &str) -> bool {
-    let pods = draft.snapshot.pods.known();
-    let pod = pods.and_then(|pods| pods.get(&claim.key.sibling(name)));
+    let (key, snapshot) = (claim.key.sibling(name), draft.snapshot);
+    let pod = snapshot.pods.known().and_then(|pods| pods.get(&key));
     pod.is_some_and(|pod| !pod.managed || pod.allocation.is_some())
+        || snapshot.unread_pods.contains_key(&key)
 }

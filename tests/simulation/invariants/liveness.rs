@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use eip_operator::plan::snapshot::{Eip, Key, Pod, Uid};
 
 use super::super::ec2::Elastic;
+use super::super::scenario::User;
 use super::super::world::World;
 use super::calls::is_ours;
 use super::{Check, need, target};
@@ -36,6 +37,9 @@ pub fn liveness(world: &World) -> Vec<String> {
                 found.push(format!("L1: pod {key} announces {id}, which is not on it"));
             }
         }
+        if !pod.managed && pod.allocation.is_some() && !strange_annotations(world) {
+            found.push(format!("L1: pod {key} bears our annotations and no label"));
+        }
         let asks = pod.autocreate && target(pod).is_some();
         let named = cluster.eips.iter().any(|(eip_key, eip)| {
             eip_key == key || eip_key.namespace == key.namespace && eip.pod == key.name
@@ -48,6 +52,20 @@ pub fn liveness(world: &World) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether somebody wrote annotations like ours, or took away the Eip by which ours are found again.
+fn strange_annotations(world: &World) -> bool {
+    let hides = |user: &User| {
+        matches!(
+            user,
+            User::ForgeAnnotations { .. }
+                | User::ForgeStatus { .. }
+                | User::StripFinalizer { .. }
+                | User::Restore { .. }
+        )
+    };
+    world.scenario.second || world.scenario.deeds.iter().any(|(_, user)| hides(user))
 }
 
 /// L5 and L9: whether this Eip needs what EC2 never does.

@@ -59,7 +59,7 @@ impl World {
             Call::DescribeAddress(_) => {}
             Call::GetPod(_) | Call::GetEip(_) => {
                 heard = !self.hits(|kind| *kind == Kind::ReadsLost);
-                if self.hits(|kind| *kind == Kind::SlowReads) {
+                if self.scenario.slow || self.hits(|kind| *kind == Kind::SlowReads) {
                     after = self.chance.between(100, 3 * SECOND);
                 }
             }

@@ -27,7 +27,8 @@
 //!   `surplus` for a second one, `orphans` for one without an Eip
 //! - What becomes of addresses after a restore, or of the older operator's? [`plan::rules`]
 //!   `take_up` `complete`
-//! - When does an Eip bear our finalizer? [`plan::rules`] `hold` `let_go`
+//! - When does an Eip bear our finalizer, and when is a deleted one let go? [`plan::rules`] `hold`
+//!   `let_go`
 //! - What happens after a purchase whose answer was lost? [`plan::meaning`] calls it lost,
 //!   [`plan::recent`] remembers it, [`plan::rules`] `allocate` waits
 //! - When is an Eip made for a pod, and deleted? [`plan::rules`] `create` `retire`
@@ -38,7 +39,8 @@
 //! - Which fresh reads confirm a step, and until when is its change sent? [`plan::execution`];
 //!   `ACT_FOR` in [`plan::rounds`]
 //! - What is remembered between looks? [`plan::recent`]
-//! - What does an error of AWS mean? [`plan::meaning`]; what slows our calls down: `live::limiter`
+//! - What does an error of AWS mean? [`plan::meaning`], and `of_an_address` in [`plan::rounds`];
+//!   what slows our calls down: `live::limiter`, [`plan::recent`]
 //! - What must no plan contain? [`plan::faults`]
 //! - How is a plan printed? [`plan::text`]
 //! - What runs a cycle? `live::operator`
@@ -51,13 +53,18 @@
 //! - What is logged, traced, served? `live::announce` `live::telemetry` `live::http`
 //!
 //! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.
+//! What must hold whatever happens is in `tests/simulation/invariants.rs`, and the worlds that try
+//! to break it beside it; laws of arbitrary snapshots are in `tests/properties/`. That no guard is
+//! superfluous is shown by `bin/guards` with `tests/guards.toml`, that no rule is untested by
+//! `bin/mutants`.
 //!
 //! # What is absent
 //!
 //! - In [`plan`] there is no `async`, no I/O, no clock, no environment, no randomness, no hash
 //!   map and no logging. It never fails: what it cannot do it notes. Times are seconds in the
 //!   snapshot.
-//! - Nothing is decided while a step is carried out. A fresh read can only stop a step.
+//! - Nothing is decided while a step is carried out. A fresh read can only stop a step, or undo the
+//!   association that was just made.
 //! - No decision reads what a watch saw. Watches wake, consistent lists inform.
 //! - No part that could not be read is taken for empty.
 //! - No address is re-associated in one call: a move is a disassociation, named by the id of the

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use crate::plan::action::Action;
 use crate::plan::forecast::Outcome;
 use crate::plan::look::Lookup;
-use crate::plan::meaning::{Failure, Meaning, ec2_meaning};
+use crate::plan::meaning::{Failure, Meaning, ec2_meaning, ec2_meaning_of_5xx};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
 use whole::WholeAnswers;
@@ -134,8 +134,11 @@ impl Ec2 {
     ) -> Result<BTreeMap<InterfaceId, Interface>, Failure> {
         let mut found = BTreeMap::new();
         let lookups: Vec<&Lookup> = lookups.iter().collect();
-        let Some(first) = lookups.first() else { return Ok(found) };
-        let vpc = self.vpc.get_or_try_init(|| self.vpc_of(&first.instance)).await?.clone();
+        if lookups.is_empty() {
+            return Ok(found);
+        }
+        let instances = lookups.iter().map(|lookup| lookup.instance.clone()).collect();
+        let vpc = self.vpc.get_or_try_init(|| self.vpc_of(instances)).await?.clone();
         let in_vpc = || filter("vpc-id", [vpc.clone()]);
         for batch in lookups.chunks(IPS_A_CALL) {
             let ips = batch.iter().map(|lookup| lookup.ip.to_string());
@@ -154,14 +157,17 @@ impl Ec2 {
         Ok(found)
     }
 
-    async fn vpc_of(&self, instance: &str) -> Result<String, Failure> {
-        let of_instance = filter("attachment.instance-id", [instance.to_owned()]);
-        let call = self.client.describe_network_interfaces().filters(of_instance);
+    /// The VPC of any of these instances: one that is ending has no interface any more.
+    async fn vpc_of(&self, instances: BTreeSet<String>) -> Result<String, Failure> {
+        let some: Vec<String> = instances.into_iter().take(VALUES_A_CALL).collect();
+        let names = some.join(", ");
+        let of_instances = filter("attachment.instance-id", some);
+        let call = self.client.describe_network_interfaces().filters(of_instances);
         let answer = call.send().await.map_err(|error| read_failure(&error))?;
         let vpc = answer.network_interfaces().iter().find_map(|interface| interface.vpc_id());
         vpc.map(str::to_owned).ok_or_else(|| Failure {
             code: "VpcUnknown".to_owned(),
-            message: format!("instance {instance} has no interface that names its VPC; set VPC_ID"),
+            message: format!("no interface of {names} names its VPC; set VPC_ID"),
             meaning: Meaning::Retry,
         })
     }
@@ -183,7 +189,8 @@ impl Ec2 {
         Ok(found)
     }
 
-    /// Carries out an action on EC2. Actions on Kubernetes are not for here.
+    /// Carries out an action on EC2, in one attempt: the SDK would repeat a call long after the
+    /// read that confirmed it, and past the limiter. Actions on Kubernetes are not for here.
     pub async fn perform(&self, action: &Action) -> Result<Outcome, Failure> {
         let done = match action {
             Action::Allocate { eip, uid, pod } => {
@@ -196,22 +203,35 @@ impl Ec2 {
             }
             Action::Disassociate { association, .. } => {
                 let call = self.client.disassociate_address().association_id(association);
-                call.send().await.map(|_| Outcome::Done).map_err(|error| told(&error))
+                call.customize()
+                    .config_override(once())
+                    .send()
+                    .await
+                    .map(|_| Outcome::Done)
+                    .map_err(|error| told(&error))
             }
             Action::Release { address, .. } => {
                 let call = self.client.release_address().allocation_id(address);
-                call.send().await.map(|_| Outcome::Done).map_err(|error| told(&error))
+                call.customize()
+                    .config_override(once())
+                    .send()
+                    .await
+                    .map(|_| Outcome::Done)
+                    .map_err(|error| told(&error))
             }
-            other => Err(("NotEc2".to_owned(), format!("{} is not EC2's", other.verb()))),
+            other => Err(Told::new("NotEc2", format!("{} is not EC2's", other.verb()))),
         };
-        done.or_else(|(code, message)| match ec2_meaning(action, &code) {
-            Meaning::Success => Ok(Outcome::AlreadySo),
-            meaning => Err(Failure { code, message, meaning }),
+        done.or_else(|Told { code, message, is_5xx }| {
+            let meaning = if is_5xx { ec2_meaning_of_5xx } else { ec2_meaning };
+            match meaning(action, &code) {
+                Meaning::Success => Ok(Outcome::AlreadySo),
+                meaning => Err(Failure { code, message, meaning }),
+            }
         })
     }
 
-    /// Sent once: there is no client token, and a repeated call buys a second address.
-    async fn allocate(&self, tags: BTreeMap<String, String>) -> Result<Outcome, (String, String)> {
+    /// There is no client token, and a repeated call would buy a second address.
+    async fn allocate(&self, tags: BTreeMap<String, String>) -> Result<Outcome, Told> {
         let tags =
             tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = TagSpecification::builder()
@@ -223,18 +243,18 @@ impl Ec2 {
         let answer = answer.map_err(|error| told(&error))?;
         match (answer.allocation_id, answer.public_ip) {
             (Some(address), Some(ip)) => Ok(Outcome::Allocated { address, ip }),
-            _ => Err(("InternalError".to_owned(), "the answer has no allocation id".to_owned())),
+            _ => Err(Told::new("InternalError", "the answer has no allocation id".to_owned())),
         }
     }
 
-    /// Sent once, so that it takes effect within ten seconds of being sent or not at all, while
-    /// the CNI keeps a freed IP unused for thirty. Never with reassociation: a move is two calls.
+    /// It takes effect within ten seconds of being sent or not at all, while the CNI keeps a freed
+    /// IP unused for thirty. Never with reassociation: a move is two calls.
     async fn associate(
         &self,
         address: &AllocationId,
         interface: &InterfaceId,
         private_ip: Ipv4Addr,
-    ) -> Result<Outcome, (String, String)> {
+    ) -> Result<Outcome, Told> {
         let call = self
             .client
             .associate_address()
@@ -246,17 +266,12 @@ impl Ec2 {
         let answer = answer.map_err(|error| told(&error))?;
         match answer.association_id {
             Some(association) => Ok(Outcome::Associated { association }),
-            None => Err(("InternalError".to_owned(), "no association id in the answer".to_owned())),
+            None => Err(Told::new("InternalError", "no association id in the answer".to_owned())),
         }
     }
 
     /// Only the tags that say whose an address is; all others stay as they are.
-    async fn tag(
-        &self,
-        address: &AllocationId,
-        uid: &str,
-        undated: bool,
-    ) -> Result<Outcome, (String, String)> {
+    async fn tag(&self, address: &AllocationId, uid: &str, undated: bool) -> Result<Outcome, Told> {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let mut call = self
             .client
@@ -267,7 +282,8 @@ impl Ec2 {
         if undated {
             call = call.tags(tag(names::ALLOCATED_AT_TAG, &format!("{:.0}", Timestamp::now())));
         }
-        call.send().await.map(|_| Outcome::Done).map_err(|error| told(&error))
+        let answer = call.customize().config_override(once()).send().await;
+        answer.map(|_| Outcome::Done).map_err(|error| told(&error))
     }
 
     /// An address is born with all its tags, since EC2 sets them together with it.
@@ -362,23 +378,39 @@ fn interface(described: &types::NetworkInterface) -> Interface {
     }
 }
 
-/// The code and the text of an error. No answer is `Timeout`: nobody knows what has happened.
-fn told<E>(error: &SdkError<E>) -> (String, String)
+/// What an error says.
+struct Told {
+    code: String,
+    message: String,
+    /// The status of the answer is 500 or more.
+    is_5xx: bool,
+}
+
+impl Told {
+    fn new(code: &str, message: String) -> Self {
+        Self { code: code.to_owned(), message, is_5xx: false }
+    }
+}
+
+/// No answer is `Timeout`: nobody knows what has happened.
+fn told<E>(error: &SdkError<E>) -> Told
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let text = || DisplayErrorContext(error).to_string();
     match error {
-        SdkError::ConstructionFailure(_) => ("NotSent".to_owned(), text()),
+        SdkError::ConstructionFailure(_) => Told::new("NotSent", text()),
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
-            match (error.code(), error.message()) {
-                (Some(code), message) => (code.to_owned(), message.unwrap_or(code).to_owned()),
-                (None, _) if status >= 500 => ("InternalError".to_owned(), text()),
-                (None, _) => (format!("HTTP{status}"), text()),
-            }
+            let is_5xx = status >= 500;
+            let told = match (error.code(), error.message()) {
+                (Some(code), message) => Told::new(code, message.unwrap_or(code).to_owned()),
+                (None, _) if is_5xx => Told::new("InternalError", text()),
+                (None, _) => Told::new(&format!("HTTP{status}"), text()),
+            };
+            Told { is_5xx, ..told }
         }
-        _ => ("Timeout".to_owned(), text()),
+        _ => Told::new("Timeout", text()),
     }
 }
 
@@ -386,6 +418,6 @@ fn read_failure<E>(error: &SdkError<E>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let (code, message) = told(error);
+    let Told { code, message, .. } = told(error);
     Failure { code, message, meaning: Meaning::Retry }
 }

@@ -129,7 +129,7 @@ impl Kubernetes {
             Action::Clear { pod, uid } => {
                 match self.annotate(pod, uid, Value::Null, Value::Null).await {
                     // The pod is gone or another: its annotations went with it.
-                    Err(failure) if failure.meaning == Meaning::Look => Ok(Outcome::Done),
+                    Err(failure) if is_gone(&failure) => Ok(Outcome::Done),
                     done => done,
                 }
             }
@@ -317,6 +317,13 @@ where
         }
     }
     Err(changed(format!("{key} changes too often")))
+}
+
+/// Whether an object is gone, or another of its name is there. An admission policy answers 422 too,
+/// and that the write conflicts with another says nothing of the kind.
+fn is_gone(failure: &Failure) -> bool {
+    failure.code == "NotFound"
+        || failure.code == "Invalid" && failure.message.contains("metadata.uid")
 }
 
 async fn bounded<T>(

@@ -82,7 +82,8 @@ impl Hands {
             next = execution.answer(answer, self.clock.now());
         };
         let (effects, sent_at) = (execution.effects().to_vec(), execution.sent_at());
-        let performed = Performed { step, effects, end, sent_at };
+        let tried = execution.tried().clone();
+        let performed = Performed { step, tried, effects, end, sent_at };
         say(&performed);
         performed
     }

@@ -128,6 +128,7 @@ pub enum Reason {
     AddressLeaves,
     EipDeleted,
     EipGone,
+    EipAndPodGone,
     NothingLeft,
     Surplus { kept: AllocationId },
     Unclaimed { seconds: u64 },
@@ -152,6 +153,7 @@ impl Reason {
             Self::AddressLeaves => "AddressLeaves",
             Self::EipDeleted => "EipDeleted",
             Self::EipGone => "EipGone",
+            Self::EipAndPodGone => "EipAndPodGone",
             Self::NothingLeft => "NothingLeft",
             Self::Surplus { .. } => "Surplus",
             Self::Unclaimed { .. } => "Unclaimed",
@@ -181,6 +183,7 @@ impl fmt::Display for Reason {
             Self::AddressLeaves => f.write_str("its address leaves it, or was never there"),
             Self::EipDeleted => f.write_str("the Eip is being deleted"),
             Self::EipGone => f.write_str("its Eip is gone, and another has its name and pod"),
+            Self::EipAndPodGone => f.write_str("its Eip is gone, and so is the pod it was on"),
             Self::NothingLeft => f.write_str("no address carries this Eip's uid any more"),
             Self::Surplus { kept } => write!(f, "the Eip has {kept} already"),
             Self::Unclaimed { seconds } => {

@@ -237,7 +237,7 @@ pub fn eligible(pod: &Pod, settings: &Settings) -> Result<Ipv4Addr, Absence> {
 
 /// The IP of a terminating pod whose containers may still be at work. On a node that is not
 /// Ready nobody ends pods and nobody reuses their IPs, so the address stays.
-fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
+pub(super) fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
     let Some(IpAddr::V4(ip)) = pod.ip else { return None };
     let grace = pod.terminating.unwrap_or(0).saturating_add(TERMINATION_MARGIN);
     let seen = snapshot.recent.terminating.get(&pod.uid).copied().unwrap_or(0);

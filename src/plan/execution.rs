@@ -13,7 +13,8 @@ use super::rules::retire::no_longer_asks;
 use super::snapshot::{Address, AllocationId, Eip, Key, Pod, Settings, Uid};
 
 /// A call that binds, buys or gives back is sent at most so long after the read that confirms it
-/// was sent, in milliseconds.
+/// was sent, in milliseconds. With ten seconds for the one attempt of the call an association takes
+/// effect within twelve, and the CNI leaves a freed IP unused for thirty.
 pub const CONFIRMED_FOR: u64 = 2_000;
 
 /// One call to the world.
@@ -104,6 +105,11 @@ impl Execution {
             sent_at: None,
             effects,
         }
+    }
+
+    /// The change that was tried last: the step's own, or the one that undoes it.
+    pub fn tried(&self) -> &Action {
+        &self.action
     }
 
     /// When the change was sent, if it was.

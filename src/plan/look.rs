@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use super::claims::{Claim, Seat, claims, eligible};
 use super::rules::orphans::orphans;
+use super::rules::retire::retires;
 use super::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
 
 /// One read of an observation, in the order in which they are made.
@@ -107,7 +108,9 @@ pub fn see_recorded(snapshot: &mut Snapshot, found: Vec<(AllocationId, String, O
 fn needs_definition(snapshot: &Snapshot) -> bool {
     let deleting = snapshot.eips.known().into_iter().flatten().any(|(_, eip)| eip.deleting);
     let orphans = snapshot.settings.release_orphans && !orphans(snapshot).is_empty();
-    deleting || orphans || claims(snapshot).iter().any(|claim| claim.addresses.len() > 1)
+    let claims = claims(snapshot);
+    let surplus = claims.iter().any(|claim| claim.addresses.len() > 1);
+    deleting || orphans || surplus || claims.iter().any(|claim| retires(snapshot, claim).is_some())
 }
 
 /// Whether the nodes matter: where pods need an association, or are terminating.

@@ -47,20 +47,32 @@ pub enum Meaning {
 
 /// Sorts an EC2 error code for this action.
 pub fn ec2_meaning(action: &Action, code: &str) -> Meaning {
-    let by_action = match action {
+    by_action(action, code).unwrap_or_else(|| common(code))
+}
+
+fn by_action(action: &Action, code: &str) -> Option<Meaning> {
+    match action {
         Action::Allocate { .. } => allocate(code),
         Action::Associate { .. } => associate(code),
         Action::Disassociate { .. } => disassociate(code),
         Action::Release { .. } => release(code),
         Action::Tag { .. } => tag(code),
         _ => None,
-    };
-    by_action.unwrap_or_else(|| common(code))
+    }
 }
 
 /// Whether EC2 asks for fewer calls.
 pub fn is_throttling(code: &str) -> bool {
     matches!(code, "RequestLimitExceeded" | "Throttling" | "ThrottlingException")
+}
+
+/// The same for an answer with a status of 500 or more: with a code that is not listed nobody knows
+/// whether it happened.
+pub fn ec2_meaning_of_5xx(action: &Action, code: &str) -> Meaning {
+    match by_action(action, code).unwrap_or_else(|| common(code)) {
+        Meaning::Slow if by_action(action, code).is_none() => Meaning::Lost,
+        meaning => meaning,
+    }
 }
 
 fn common(code: &str) -> Meaning {
@@ -86,6 +98,8 @@ fn common(code: &str) -> Meaning {
 fn allocate(code: &str) -> Option<Meaning> {
     match code {
         "AddressLimitExceeded" => Some(Meaning::Stop),
+        // A policy may refuse the tags of one Eip, and that one must not keep all others waiting.
+        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
         "InsufficientAddressCapacity" => Some(Meaning::Slow),
         _ => None,
     }
@@ -117,6 +131,8 @@ fn disassociate(code: &str) -> Option<Meaning> {
 
 fn release(code: &str) -> Option<Meaning> {
     match code {
+        // As above; and of an address that is another's by now the listing tells.
+        "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
         // A listing that no longer shows it is the proof, not this answer.
         "InvalidAllocationID.NotFound" | "InvalidAddressID.NotFound" | "InvalidIPAddress.InUse" => {
             Some(Meaning::Look)

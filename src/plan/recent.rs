@@ -4,13 +4,15 @@
 //! Time is an argument: milliseconds on a clock that never goes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::action::Action;
+use super::claims::claims;
 use super::forecast::{Outcome, apply};
 use super::meaning::{Failure, Meaning};
 use super::names::digest;
 use super::rules::orphans::orphans;
-use super::snapshot::{Address, AllocationId, Pause, Recent, Snapshot, Uid};
+use super::snapshot::{Address, AllocationId, Key, Pause, Pod, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
 pub const ALLOCATE_TIMEOUT: u64 = 25;
@@ -50,6 +52,9 @@ pub struct Memory {
     terminating: BTreeMap<Uid, u64>,
     /// By address: for how many milliseconds it has been seen without an Eip.
     unclaimed: BTreeMap<AllocationId, u64>,
+    /// By address: the pod that it was last seen on while an Eip had both, or when it was first
+    /// seen without one.
+    carriers: BTreeMap<AllocationId, Uid>,
     /// When the last look was.
     looked: Option<u64>,
     /// When addresses without an Eip were released.
@@ -91,10 +96,15 @@ impl Memory {
         self.see_settling(snapshot, now, settle);
         self.see_terminating(snapshot, now);
         self.see_unclaimed(snapshot, now);
+        self.see_carriers(snapshot);
         // A count outlives its pause for a while, so that the next failure waits longer.
         self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         self.stopped.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         snapshot.recent = self.recent(now);
+        let orphans = orphans(snapshot).into_iter().map(|(id, _)| id.clone());
+        let carriers = orphans.filter_map(|id| Some((id.clone(), self.carriers.get(&id)?.clone())));
+        let carriers = carriers.collect();
+        snapshot.recent.carriers = carriers;
     }
 
     /// Takes off the interfaces what we know to have left them: an association that we have ended
@@ -152,7 +162,14 @@ impl Memory {
                     stop.until = stop.until.min(now);
                 }
             }
+            // EC2 may not know a new association yet, so only a listing shows that it has ended.
+            (Action::Disassociate { .. }, Outcome::AlreadySo) => return,
             _ => {}
+        }
+        if let Action::Tag { address, .. } = action {
+            let of_it =
+                |one: &Action| matches!(one, Action::Tag { address: id, .. } if id == address);
+            self.effects.retain(|effect| !of_it(&effect.action));
         }
         self.effects.push(Effect { at: now, action: action.clone(), outcome: outcome.clone() });
     }
@@ -242,6 +259,7 @@ impl Memory {
                 .filter(|(_, until)| *until > now)
                 .map(|(uid, until)| (uid.clone(), seconds(until)))
                 .collect(),
+            carriers: BTreeMap::new(),
         }
     }
 
@@ -342,6 +360,29 @@ impl Memory {
             .into_iter()
             .map(|(id, _)| (id.clone(), self.unclaimed.get(id).map_or(0, |before| before + gap)))
             .collect();
+    }
+
+    fn see_carriers(&mut self, snapshot: &Snapshot) {
+        let Some(pods) = snapshot.pods.known() else { return };
+        for claim in claims(snapshot) {
+            let Some(target) = claim.seat.keeps() else { continue };
+            let here = claim.addresses.iter().filter(|(_, a)| a.private_ip == Some(target.ip));
+            for (id, _) in here {
+                self.carriers.insert((*id).clone(), target.pod.uid.clone());
+            }
+        }
+        for (id, address) in orphans(snapshot) {
+            let on = |(key, pod): &(&Key, &Pod)| {
+                key.namespace == address.namespace
+                    && address.private_ip.is_some()
+                    && pod.ip == address.private_ip.map(IpAddr::V4)
+            };
+            if let Some((_, pod)) = pods.iter().find(on) {
+                self.carriers.entry(id.clone()).or_insert(pod.uid.clone());
+            }
+        }
+        let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(id, _)| id).collect();
+        self.carriers.retain(|id, _| seen.contains(id));
     }
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {

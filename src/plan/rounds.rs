@@ -29,6 +29,8 @@ pub const STEPS_AT_ONCE: usize = 16;
 #[derive(Clone, Debug, Hash)]
 pub struct Performed {
     pub step: Step,
+    /// The change that was tried last: the step's own, or the one that was to undo it.
+    pub tried: Action,
     /// What was done, in order; also of a step that failed half way.
     pub effects: Vec<(Action, Outcome)>,
     pub end: End,
@@ -89,7 +91,7 @@ impl Rounds {
         now: u64,
     ) {
         let settle = snapshot.settings.settle;
-        let Performed { step, effects, end, sent_at } = performed;
+        let Performed { step, tried, effects, end, sent_at } = performed;
         if !matches!(end, End::Done | End::Late) {
             self.hopeless.insert(identity(&step));
         }
@@ -109,11 +111,11 @@ impl Rounds {
                 Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
             }
             End::Failed(failure) => {
-                let meaning = of_an_address(failure.meaning, &step.action, snapshot);
+                let meaning = of_an_address(failure.meaning, &tried, snapshot);
                 Failure { meaning, ..failure }
             }
         };
-        memory.failed(&step.uid, &step.action, &failure, now, settle);
+        memory.failed(&step.uid, &tried, &failure, now, settle);
     }
 }
 

@@ -48,9 +48,11 @@ impl fmt::Debug for World {
 pub fn worlds() -> BoxedStrategy<World> {
     let read = (addresses(), eips(), pods(), nodes(), interfaces());
     let asked = (weighted(0.4, quota()), untagged(), definition(), settings(), recent());
+    let unread = weighted(0.2, btree_map(keys(), Just("no answer".to_owned()), 1..3));
     let cluster = name(&["demo"]).prop_map(|name| Cluster { name, uid: "c1".to_owned() });
-    (cluster, read, asked)
-        .prop_map(|(cluster, read, asked)| {
+    (cluster, read, asked, unread)
+        .prop_map(|(cluster, read, asked, unread)| {
+            let unread_pods = unread.unwrap_or_default();
             let (addresses, eips, pods, nodes, interfaces) = read;
             let (quota, untagged, definition, settings, recent) = asked;
             World(Snapshot {
@@ -60,6 +62,7 @@ pub fn worlds() -> BoxedStrategy<World> {
                 addresses,
                 eips,
                 pods,
+                unread_pods,
                 nodes,
                 interfaces,
                 untagged,
@@ -358,7 +361,8 @@ fn recent() -> BoxedStrategy<Recent> {
     let dwelling = btree_map(any_uid("e"), seconds(), 0..4);
     let backoff = btree_map(any_uid("e"), pauses(), 0..2);
     let stopped = weighted(0.2, btree_map(mostly(VERBS), pauses(), 0..2));
-    (settling, terminating, unclaimed, released, dwelling, backoff, stopped)
+    let carriers = btree_map(mostly(ALLOCATIONS), any_uid("p"), 0..4);
+    (settling, terminating, unclaimed, released, dwelling, backoff, stopped, carriers)
         .prop_map(|all| Recent {
             settling: all.0,
             terminating: all.1,
@@ -367,6 +371,7 @@ fn recent() -> BoxedStrategy<Recent> {
             dwelling: all.4,
             backoff: all.5,
             stopped: all.6.unwrap_or_default(),
+            carriers: all.7,
         })
         .boxed()
 }

@@ -62,6 +62,8 @@ pub enum Deed {
     EndSandbox(Key, Uid),
     RemovePod(Key, Uid),
     Recreate(Key, bool),
+    /// The Eips of a definition that is being deleted are deleted.
+    EndDefinition,
     /// The garbage collector deletes an Eip whose owner is gone.
     Collect(Key, Uid),
 }
@@ -131,12 +133,10 @@ impl Cluster {
         }
     }
 
-    /// All Eips are deleted with their definition.
-    pub fn delete_definition(&mut self, now: u64) {
+    /// All Eips are deleted with their definition, a moment after it is marked.
+    pub fn delete_definition(&mut self, chance: &mut Chance) -> Vec<Later> {
         self.definition.deleting = true;
-        for key in self.eips.keys().cloned().collect::<Vec<_>>() {
-            self.delete_eip(&key, now);
-        }
+        vec![(chance.between(0, 5_000), Deed::EndDefinition)]
     }
 
     /// What is being deleted goes once our finalizer is off.
@@ -270,6 +270,12 @@ impl Cluster {
             Deed::Recreate(key, autocreate) => {
                 let seen = Pod { autocreate, phase: Phase::Pending, ..pod() };
                 self.make_pod(&key, seen, true, false, now)
+            }
+            Deed::EndDefinition => {
+                for key in self.eips.keys().cloned().collect::<Vec<_>>() {
+                    self.delete_eip(&key, now);
+                }
+                Vec::new()
             }
             Deed::Collect(key, uid) => {
                 if self.eips.get(&key).is_some_and(|eip| eip.uid == uid) {

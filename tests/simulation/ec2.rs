@@ -163,6 +163,8 @@ pub struct Account {
     pub prefixes: bool,
     /// Ids say whose they are, so that worlds which differ in the order of calls alone are the same.
     pub named_ids: bool,
+    /// For so long EC2 may not know a new association.
+    pub shy: u64,
     /// How often it has changed.
     pub changes: u64,
     made: u64,
@@ -181,6 +183,7 @@ impl Account {
             interfaces,
             prefixes: false,
             named_ids: false,
+            shy: 0,
             changes: 0,
             made: 0,
         }
@@ -334,7 +337,8 @@ impl Account {
         let of = self
             .living()
             .find(|(_, one)| one.association().is_some_and(|found| found.id == association));
-        let id = of.map(|(id, _)| id.clone()).ok_or("InvalidAssociationID.NotFound")?;
+        let known = of.filter(|(_, one)| one.changed_at() + self.shy <= now);
+        let id = known.map(|(id, _)| id.clone()).ok_or("InvalidAssociationID.NotFound")?;
         self.end(&id, now, chance);
         Ok(id)
     }

@@ -258,7 +258,17 @@ impl Ledger {
                 // What another leader bought and EC2 does not show yet cannot be known (seed 16218).
                 let unknown = if scenario.second { lag(scenario) } else { 0 };
                 let left = account.of(uid).find(|(_, one)| one.tagged_at() + unknown <= at.now);
-                need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))
+                need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))?;
+                let recorded = cluster.eips.get(eip).and_then(|eip| eip.status.allocation.as_ref());
+                // That its tags are gone is shown after a while too.
+                let hidden = recorded.filter(|id| self.untagged.contains(*id)).and_then(|id| {
+                    let there = account.elastics.get(id).filter(|one| one.exists())?;
+                    (there.tagged_at().max(there.born) + lag(scenario) < at.observed_at)
+                        .then_some(there)
+                });
+                need(hidden.is_none(), || {
+                    format!("S5: eip {eip} is let go while {recorded:?} is there without our tags")
+                })
             }
             Action::Annotate { .. } => annotate(action, account, cluster, at, scenario),
             Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),

@@ -5,6 +5,7 @@
 
 mod chance;
 mod cluster;
+mod directed;
 mod ec2;
 mod invariants;
 mod process;

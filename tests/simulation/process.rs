@@ -307,6 +307,7 @@ fn forged_status(snapshot: &Snapshot) -> Option<String> {
 /// What became of a step; nothing if its time was over before.
 fn performed(flight: Flight, end: End) -> Option<Performed> {
     let (effects, sent_at) = (flight.execution.effects().to_vec(), flight.execution.sent_at());
-    let performed = Performed { step: flight.step, effects, end, sent_at };
+    let tried = flight.execution.tried().clone();
+    let performed = Performed { step: flight.step, tried, effects, end, sent_at };
     Some(performed).filter(|performed| performed.end != End::Late)
 }

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub throttled: bool,
     /// Each read takes up to three seconds, always.
     pub slow: bool,
+    /// For so long EC2 may not know a new association.
+    pub shy: u64,
     /// What EC2 never does.
     pub broken: Option<Broken>,
     /// It is to end like the same scenario without its faults.
@@ -293,6 +295,7 @@ impl Scenario {
             prefixes,
             throttled: seed % 10 == 3,
             slow: seed % 20 == 12,
+            shy: if seed % 6 == 5 { 3 * SECOND } else { 0 },
             broken: None,
             leaves_no_trace: false,
             deeds,
@@ -334,7 +337,7 @@ impl Scenario {
         }
         scenario.faults.clear();
         (scenario.lag, scenario.second) = (Lag::None, false);
-        (scenario.throttled, scenario.slow) = (false, false);
+        (scenario.throttled, scenario.slow, scenario.shy) = (false, false, 0);
         scenario.settings = Settings::default();
         (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
         scenario
@@ -422,10 +425,12 @@ impl Scenario {
             "create" => ["Forbidden"; 3],
             _ => ["InvalidAddress.Locked", "UnauthorizedOperation", "InternalError"],
         };
-        // What stops an action as a whole stops it for everybody, so it is not one namespace's.
         let (namespace, code) = match chance.happens(50) {
             true if verb == "create" => (Some(chance.pick(&NAMESPACES)), "Forbidden"),
-            true => (Some(chance.pick(&NAMESPACES)), "TagPolicyViolation"),
+            true => {
+                let codes = ["TagPolicyViolation", "UnauthorizedOperation", "AuthFailure"];
+                (Some(chance.pick(&NAMESPACES)), chance.pick(&codes))
+            }
             false => (None, chance.pick(&code)),
         };
         scenario.broken = Some(Broken { verb, code, namespace });

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use eip_operator::plan::execution::{Answer, Call};
 use eip_operator::plan::look::{self, Read};
-use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Snapshot};
+use eip_operator::plan::snapshot::{self, Eip, Key, Part, Pod, Quota, Snapshot, Uid};
 
 use super::chance::Chance;
 use super::cluster::{Cluster, Deed, Host, Later, Slot};
@@ -108,6 +108,8 @@ pub struct World {
     queued: u64,
     seats: Vec<Seat>,
     past: VecDeque<(u64, Lists)>,
+    /// The managed pods that had an IP when the cluster last changed.
+    carriers: BTreeMap<Uid, Pod>,
     speaks: bool,
     lines: VecDeque<String>,
     /// The process is killed right after its so-manieth effect.
@@ -120,6 +122,7 @@ impl World {
     pub fn new(scenario: Scenario, speaks: bool) -> Self {
         let mut account = Account::new(scenario.limit, scenario.lag);
         account.prefixes = scenario.prefixes;
+        account.shy = scenario.shy;
         account.bucket = scenario.throttled.then(|| Bucket::new(1, 4));
         let mut cluster = Cluster::new(scenario.cool_down);
         for n in 1..=2_u8 {
@@ -144,6 +147,7 @@ impl World {
             queued: 0,
             seats: Vec::new(),
             past: VecDeque::new(),
+            carriers: BTreeMap::new(),
             speaks,
             lines: VecDeque::new(),
             kill_after: None,
@@ -318,8 +322,14 @@ impl World {
         if self.hits(|kind| *kind == Kind::Silence) {
             return;
         }
+        // Only a pod that may carry an address cuts a cycle short.
+        let unsaid = |pod| Pod { target: None, alpha_target: None, allocation: None, ..pod };
+        let pods = self.cluster.list_pods().into_values().filter(|pod| pod.ip.is_some());
+        let carriers = pods.map(|pod| (pod.uid.clone(), unsaid(pod))).collect();
+        let cut = self.carriers != carriers;
+        self.carriers = carriers;
         for process in 0..self.seats.len() {
-            if let Some(running) = &mut self.seats[process].process {
+            if let (true, Some(running)) = (cut, &mut self.seats[process].process) {
                 running.exposure();
             }
             self.ring(process, 50);

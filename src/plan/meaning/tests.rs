@@ -65,8 +65,8 @@ fn a_code_of_ec2_has_its_meaning_for_each_action() {
         ("ConcurrentTagAccess", [Slow, Slow, Slow, Slow, Retry]),
         ("InvalidElasticIpID.NotFound", [Slow, Slow, Slow, Slow, Retry]),
         ("InvalidID", [Slow, Slow, Slow, Slow, Retry]),
-        ("AuthFailure", [Stop, Denied, Stop, Stop, Slow]),
-        ("UnauthorizedOperation", [Stop, Denied, Stop, Stop, Slow]),
+        ("AuthFailure", [Slow, Denied, Stop, Slow, Slow]),
+        ("UnauthorizedOperation", [Slow, Denied, Stop, Slow, Slow]),
         ("RequestLimitExceeded", [Retry; 5]),
         ("Throttling", [Retry; 5]),
         ("ThrottlingException", [Retry; 5]),
@@ -91,6 +91,17 @@ fn a_code_of_ec2_has_its_meaning_for_each_action() {
             assert_eq!(ec2_meaning(action, code), meaning, "{} {code}", action.verb());
         }
     }
+}
+
+#[test]
+fn nobody_knows_what_an_error_of_the_server_with_a_new_code_has_done() {
+    for action in actions() {
+        assert_eq!(ec2_meaning_of_5xx(&action, "A.Code.Of.Tomorrow"), Meaning::Lost);
+        assert_eq!(ec2_meaning_of_5xx(&action, "RequestLimitExceeded"), Meaning::Retry);
+    }
+    // EC2 says this with a status of 500, and it has bought nothing.
+    let [allocate, ..] = actions();
+    assert_eq!(ec2_meaning_of_5xx(&allocate, "InsufficientAddressCapacity"), Meaning::Slow);
 }
 
 #[test]

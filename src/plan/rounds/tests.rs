@@ -32,12 +32,14 @@ fn step(steps: &[Step], verb: &str, uid: &str) -> Option<Step> {
 }
 
 fn ended(step: Step, end: End) -> Performed {
-    Performed { step, effects: Vec::new(), end, sent_at: None }
+    let tried = step.action.clone();
+    Performed { step, tried, effects: Vec::new(), end, sent_at: None }
 }
 
 fn done(step: Step, outcome: Outcome, sent_at: u64) -> Performed {
     let effects = vec![(step.action.clone(), outcome)];
-    Performed { step, effects, end: End::Done, sent_at: Some(sent_at) }
+    let tried = step.action.clone();
+    Performed { step, tried, effects, end: End::Done, sent_at: Some(sent_at) }
 }
 
 fn failure(code: &str, meaning: Meaning) -> Failure {

@@ -1,4 +1,7 @@
-//! Law: a pod says which address it has once the association is in place.
+//! Law: a pod says which address it has once the association is in place and on record.
+//!
+//! The status names the pod first: by that it is found again when its label is taken off, so that
+//! no annotation of ours is left behind.
 
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::{Claim, Seat};
@@ -9,6 +12,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         let Seat::Pod(target) = &claim.seat else { continue };
         let Some((id, address)) = claim.addresses.first() else { continue };
         if address.private_ip != Some(target.ip) {
+            continue;
+        }
+        if claim.eip.status.pod.as_ref() != Some(&target.key.name) {
             continue;
         }
         let pod = target.pod;

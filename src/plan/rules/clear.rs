@@ -6,6 +6,7 @@
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
+use crate::plan::rules::orphans::carrier;
 use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
@@ -18,7 +19,15 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for (key, pod) in pods {
         let Some(id) = &pod.allocation else { continue };
         let claim = claims.iter().find(|claim| claim.addresses.iter().any(|(own, _)| *own == id));
-        if claim.is_some_and(|claim| stays(snapshot, claim, key, pod, id)) {
+        let true_yet = match claim {
+            Some(claim) => stays(snapshot, claim, key, pod, id),
+            // Of an Eip that is gone, and may come back: it is on the pod as long as that is there.
+            None => addresses.get(id).is_some_and(|address| {
+                let on = carrier(snapshot, id, address);
+                !draft.ends(id) && on.is_some_and(|(_, carrier)| carrier.uid == pod.uid)
+            }),
+        };
+        if true_yet {
             continue;
         }
         let action = Action::Clear { pod: key.clone(), uid: pod.uid.clone() };

@@ -6,20 +6,24 @@
 //! was without an Eip in every look for `ORPHAN_GRACE`, and never while an Eip has that name, which
 //! could take it up, or while there are no Eips at all, which looks like a cluster half restored.
 //! When more are due than an hour may cost, something is wrong and none goes.
+//!
+//! Nobody is exposed meanwhile: it leaves an IP at once when the pod that it was on is not there
+//! any more, for that IP may soon be a stranger's. Until then it stays where it is, and so does what
+//! the pod announces.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
-use crate::plan::claims::is_owned;
+use crate::plan::claims::{draining, is_owned};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Address, AllocationId, Key, Snapshot};
+use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>) {
     let snapshot = draft.snapshot;
-    let found: Vec<_> = orphans(snapshot)
-        .into_iter()
-        .filter(|(id, _)| !draft.tags(id) && !draft.ends(id))
-        .collect();
+    exposed(draft);
+    let mut found = orphans(snapshot);
+    found.retain(|(id, _)| !draft.tags(id));
     let due = found.iter().filter(|(id, one)| due_in(snapshot, id, one) == Some(0)).count() as u64;
     let most = most(snapshot);
     let too_many = due.saturating_add(snapshot.recent.orphans_released) > most;
@@ -27,6 +31,9 @@ pub fn steps(draft: &mut Draft<'_>) {
         draft.wait(Subject::Cluster, Wait::TooManyOrphans { due, most });
     }
     for (id, address) in found {
+        if draft.ends(id) {
+            continue;
+        }
         let due_in = due_in(snapshot, id, address).filter(|_| !too_many);
         if due_in == Some(0) {
             end(draft, id, address);
@@ -48,6 +55,48 @@ pub fn orphans(snapshot: &Snapshot) -> Vec<(&AllocationId, &Address)> {
     let is_orphan =
         |address: &Address| is_owned(snapshot, address) && !living.contains(&address.eip);
     addresses.iter().filter(|(_, address)| is_orphan(address)).collect()
+}
+
+/// Ends what would be on a stranger's pod.
+fn exposed(draft: &mut Draft<'_>) {
+    if draft.snapshot.pods.known().is_none() {
+        return;
+    }
+    for (id, address) in orphans(draft.snapshot) {
+        let Some(association) = &address.association else { continue };
+        if draft.ends(id) || carrier(draft.snapshot, id, address).is_some() {
+            continue;
+        }
+        let action = Action::Disassociate {
+            address: id.clone(),
+            ip: address.ip.clone(),
+            association: association.clone(),
+            private_ip: address.shown_private_ip(),
+        };
+        draft.step_for(&eip_of(address), &address.eip, action, Reason::EipAndPodGone);
+    }
+}
+
+/// The pod that an address without an Eip is on, while it is the one that it was on before.
+pub fn carrier<'a>(
+    snapshot: &'a Snapshot,
+    id: &AllocationId,
+    address: &Address,
+) -> Option<(&'a Key, &'a Pod)> {
+    let uid = snapshot.recent.carriers.get(id)?;
+    let ip = address.private_ip?;
+    let stays = |pod: &Pod| match pod.terminating {
+        Some(_) => draining(snapshot, pod) == Some(ip),
+        None => pod.ip == Some(IpAddr::V4(ip)),
+    };
+    snapshot.pods.known()?.iter().find(|(key, pod)| {
+        key.namespace == address.namespace
+            && pod.uid == *uid
+            && pod.managed
+            && !pod.phase.is_terminal()
+            && !pod.sandbox_down
+            && stays(pod)
+    })
 }
 
 fn end(draft: &mut Draft<'_>, id: &AllocationId, address: &Address) {

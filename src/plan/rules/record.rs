@@ -3,7 +3,7 @@
 use crate::plan::action::{Action, Reason, Wait};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::Status;
+use crate::plan::snapshot::{Snapshot, Status};
 
 /// Reason of `Ready` when the address is where it should be.
 pub const ASSOCIATED: &str = "Associated";
@@ -18,6 +18,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         // Without the pods, or while nobody knows whether the address is lost, half of the status
         // would be a guess.
         let unclear = matches!(claim.seat, Seat::Unknown)
+            || carrier_unread(draft.snapshot, claim)
             || matches!(draft.wait_of(claim.key), Some(Wait::Unread { .. }));
         // A status in between would be a second write for the same change.
         let unfinished = draft
@@ -83,10 +84,15 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
 }
 
 /// The recorded pod is how an unlabelled pod is found again: to take its annotations off, and to
-/// go on telling "not labelled" from "gone". One that was asked for in vain may be there.
+/// go on telling "not labelled" from "gone".
 fn out_of_the_list(draft: &Draft<'_>, claim: &Claim<'_>, name: &str) -> bool {
-    let (key, snapshot) = (claim.key.sibling(name), draft.snapshot);
-    let pod = snapshot.pods.known().and_then(|pods| pods.get(&key));
+    let pods = draft.snapshot.pods.known();
+    let pod = pods.and_then(|pods| pods.get(&claim.key.sibling(name)));
     pod.is_some_and(|pod| !pod.managed || pod.allocation.is_some())
-        || snapshot.unread_pods.contains_key(&key)
+}
+
+/// The pod that the status names was asked for in vain: it may be there, and bear our annotations.
+pub fn carrier_unread(snapshot: &Snapshot, claim: &Claim<'_>) -> bool {
+    let named = claim.eip.status.pod.as_ref().map(|name| claim.key.sibling(name));
+    named.is_some_and(|key| snapshot.unread_pods.contains_key(&key))
 }

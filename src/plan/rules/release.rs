@@ -6,6 +6,7 @@
 use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
+use crate::plan::rules::record::carrier_unread;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims.iter().filter(|claim| claim.eip.deleting && claim.eip.held) {
@@ -14,6 +15,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
                 draft.wait(Subject::Eip(claim.key.clone()), Wait::DefinitionDeleted);
             }
             continue;
+        }
+        if carrier_unread(draft.snapshot, claim) {
+            continue; // it may announce the address
         }
         for (id, address) in &claim.addresses {
             if address.association.is_none() {

@@ -6,21 +6,25 @@
 use crate::plan::action::{Absence, Action, Reason};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Pod, Uid};
+use crate::plan::snapshot::{Pod, Snapshot, Uid};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
-    let Some(pods) = draft.snapshot.pods.known() else { return };
-    for claim in claims.iter().filter(|claim| claim.eip.held && !claim.eip.deleting) {
-        let Some(owner) = &claim.eip.autocreated_for else { continue };
-        let pod = claim.pod_key();
-        let Some(absence) = no_longer_asks(pods.get(&pod), owner) else { continue };
+    for claim in claims.iter().filter(|claim| claim.eip.held) {
+        let Some((owner, absence)) = retires(draft.snapshot, claim) else { continue };
         let action = Action::Delete {
             eip: claim.key.clone(),
             uid: claim.eip.uid.clone(),
             pod_uid: owner.clone(),
         };
-        draft.step(claim, action, Reason::PodNoLongerAsks { pod, absence });
+        draft.step(claim, action, Reason::PodNoLongerAsks { pod: claim.pod_key(), absence });
     }
+}
+
+/// The uid of the pod that an Eip was made for, and why that asks for it no longer.
+pub fn retires<'a>(snapshot: &Snapshot, claim: &Claim<'a>) -> Option<(&'a Uid, Absence)> {
+    let owner = claim.eip.autocreated_for.as_ref().filter(|_| !claim.eip.deleting)?;
+    let pod = snapshot.pods.known()?.get(&claim.pod_key());
+    Some((owner, no_longer_asks(pod, owner)?))
 }
 
 /// Why the pod with this uid, if it is the one found under its name, asks no longer. Also asked

@@ -21,6 +21,9 @@ pub struct Recent {
     /// By address: for how long it has been seen without an Eip, in every look.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unclaimed: BTreeMap<AllocationId, u64>,
+    /// Of those: the uid of the pod it was on when an Eip last had it, or when it was first seen.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub carriers: BTreeMap<AllocationId, Uid>,
     /// How many of those were released within the last hour.
     #[serde(skip_serializing_if = "is_default")]
     pub orphans_released: u64,

@@ -8,7 +8,7 @@ use super::super::cluster::Cluster;
 use super::super::ec2::Account;
 use super::super::scenario::{Kind, SECOND, Scenario, User};
 use super::super::world::INTERVAL;
-use super::{Check, Ledger, lag};
+use super::{Check, Ledger, is_ours, lag};
 
 impl Ledger {
     /// S6b, after every step: nobody is exposed for longer than the operator needs to see it.
@@ -46,10 +46,17 @@ fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid
     for (id, one) in account.living() {
         let Some(association) = one.association() else { continue };
         let Some((holder, _)) = cluster.holder(association.private_ip) else { continue };
-        let Some((key, eip)) = cluster.eip(&one.tags().eip) else { continue };
         if one.tags().cluster_name.is_empty() {
             continue; // a person took its tags off: it is not ours any more
         }
+        let Some((key, eip)) = cluster.eip(&one.tags().eip) else {
+            // Its Eip is gone, and so is the pod that had the IP when it came there.
+            let (_, since) = cluster.holder(association.private_ip).expect("found above");
+            if is_ours(one.tags(), cluster) && *since > one.changed_at() {
+                found.insert(id.clone(), holder.clone());
+            }
+            continue;
+        };
         let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
         if target != Some(holder) {
             found.insert(id.clone(), holder.clone());

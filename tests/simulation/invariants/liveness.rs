@@ -22,6 +22,10 @@ pub fn liveness(world: &World) -> Vec<String> {
         if eip.deleting && cluster.definition.deleting && !cluster.definition.release_all {
             continue; // held until a person says that the addresses may go
         }
+        let recorded = eip.status.allocation.as_ref();
+        if eip.deleting && recorded.is_some_and(|id| world.ledger.untagged.contains(id)) {
+            continue; // a person took our tags off its address, and has the say
+        }
         if eip.deleting {
             found.push(format!("L2: eip {key} is still being deleted"));
             continue;

@@ -143,9 +143,8 @@ impl World {
                 Vec::new()
             }
             User::DeleteDefinition => {
-                self.cluster.delete_definition(now);
                 self.ledger.definition_deleted(now);
-                Vec::new()
+                self.cluster.delete_definition(chance)
             }
             User::ReleaseAll => {
                 self.cluster.definition.release_all = true;

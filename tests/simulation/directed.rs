@@ -1,0 +1,155 @@
+//! Single courses of events that broke a promise once, or that chance meets too seldom.
+
+use eip_operator::plan::snapshot::Key;
+
+use super::scenario::{Broken, Fault, Kind, SECOND, Scenario, User};
+use super::search::run;
+use super::world::World;
+
+fn shop(name: &str) -> Key {
+    Key::new("shop", name)
+}
+
+fn bank(name: &str) -> Key {
+    Key::new("bank", name)
+}
+
+fn pod(key: Key, autocreate: bool) -> User {
+    User::MakePod { key, stateful: false, autocreate, host_network: false, ipv6: false }
+}
+
+fn eip(key: Key, pod: &str) -> User {
+    User::MakeEip { key, pod: pod.to_owned() }
+}
+
+fn scenario(seed: u64, deeds: Vec<(u64, User)>) -> Scenario {
+    Scenario { deeds, ..Scenario::undisturbed(seed) }
+}
+
+/// A pod and its Eip, and what happens to them.
+fn served(seed: u64, more: Vec<(u64, User)>) -> Scenario {
+    let both = [(0, pod(shop("web-0"), false)), (0, eip(shop("web"), "web-0"))];
+    scenario(seed, both.into_iter().chain(more).collect())
+}
+
+fn keeps_all_promises(scenario: Scenario) {
+    let (_, broken) = run(scenario.clone(), true);
+    assert!(broken.is_none(), "{scenario}{}", broken.unwrap());
+}
+
+#[test]
+fn an_address_whose_eip_and_pod_are_gone_leaves_the_ip_before_a_stranger_has_it() {
+    let mut scenario = served(
+        2,
+        vec![
+            (0, eip(shop("other"), "elsewhere")),
+            (40 * SECOND, User::StripFinalizer { key: shop("web") }),
+            (40 * SECOND, User::DeleteEip { key: shop("web") }),
+            (60 * SECOND, User::DeletePod { key: shop("web-0"), grace: 0 }),
+            (70 * SECOND, pod(shop("web-1"), false)),
+            (70 * SECOND, pod(shop("job"), false)),
+        ],
+    );
+    scenario.slots = 1;
+    keeps_all_promises(scenario);
+}
+
+#[test]
+fn annotations_are_found_again_although_the_pod_could_not_be_read_when_its_label_went() {
+    let mut scenario = served(
+        2,
+        vec![
+            (40 * SECOND, User::SetManaged { key: shop("web-0"), managed: false }),
+            (41 * SECOND, User::DeleteEip { key: shop("web") }),
+        ],
+    );
+    let kind = Kind::Unread { part: "recorded pods" };
+    scenario.faults = vec![Fault { from: 39 * SECOND, until: 52 * SECOND, percent: 100, kind }];
+    keeps_all_promises(scenario);
+}
+
+#[test]
+fn annotations_are_found_again_although_the_status_was_not_written() {
+    for seed in 1..300 {
+        let off = User::SetManaged { key: shop("web-0"), managed: false };
+        let mut scenario = served(seed * 2, vec![(500 + seed * 37 % 9_000, off)]);
+        let (from, until) = (0, 9 * SECOND);
+        scenario.faults = vec![Fault { from, until, percent: 50, kind: Kind::WritesLost }];
+        keeps_all_promises(scenario);
+    }
+}
+
+#[test]
+fn nothing_is_released_between_the_mark_on_the_definition_and_the_deletion_of_its_eips() {
+    for seed in 1..40 {
+        keeps_all_promises(scenario(
+            seed * 2,
+            vec![
+                (0, eip(shop("other"), "elsewhere")),
+                (0, pod(shop("web-0"), true)),
+                (40 * SECOND - 300, User::DeleteDefinition),
+                (40 * SECOND, User::ForceDelete { key: shop("web-0") }),
+            ],
+        ));
+    }
+}
+
+#[test]
+fn a_release_that_is_denied_to_one_eip_does_not_keep_the_others() {
+    let mut scenario = scenario(
+        2,
+        vec![
+            (0, eip(bank("web"), "web-0")),
+            (0, eip(shop("web"), "web-0")),
+            (40 * SECOND, User::DeleteEip { key: bank("web") }),
+            (80 * SECOND, User::DeleteEip { key: shop("web") }),
+        ],
+    );
+    let (verb, code, namespace) = ("release", "UnauthorizedOperation", Some("bank"));
+    scenario.broken = Some(Broken { verb, code, namespace });
+    keeps_all_promises(scenario);
+}
+
+#[test]
+fn an_eip_stays_while_its_address_is_there_without_our_tags() {
+    let mut world = World::new(
+        served(
+            2,
+            vec![
+                (40 * SECOND, User::Untag { nth: 0 }),
+                (80 * SECOND, User::DeleteEip { key: shop("web") }),
+            ],
+        ),
+        true,
+    );
+    world.run_until(1_000 * SECOND).unwrap();
+    assert_eq!(world.cluster.eips[&shop("web")].status.reason, "Untagged");
+}
+
+#[test]
+fn an_association_that_cannot_be_undone_delays_nobody_else() {
+    for seed in 1..300 {
+        let mut scenario = served(
+            seed * 2,
+            vec![
+                (1_000 + seed * 37 % 4_000, User::ForceDelete { key: shop("web-0") }),
+                (20 * SECOND, pod(bank("web-0"), false)),
+                (20 * SECOND, eip(bank("web"), "web-0")),
+            ],
+        );
+        let kind = Kind::Refuses { verb: "disassociate", code: "AuthFailure" };
+        scenario.faults = vec![Fault { from: 0, until: 8 * SECOND, percent: 100, kind }];
+        let mut world = World::new(scenario, true);
+        world.run_until(60 * SECOND).unwrap();
+        assert!(world.summary()[&bank("web")].1, "{seed}: {}", world.lines().join("\n"));
+    }
+}
+
+#[test]
+fn an_eip_that_comes_back_twice_takes_its_address_up_twice_and_announces_it_all_the_time() {
+    let restore = |at| (at * SECOND, User::Restore { key: shop("web"), held: false });
+    let mut world = World::new(served(2, vec![restore(40), restore(55)]), true);
+    world.run_until(280 * SECOND).unwrap();
+    let done = |verb| world.run.effects.get(verb).copied().unwrap_or(0);
+    assert_eq!((done("tag"), done("clear"), done("annotate"), done("allocate")), (2, 0, 1, 1));
+}

@@ -8,8 +8,8 @@
 //! When more are due than an hour may cost, something is wrong and none goes.
 //!
 //! Nobody is exposed meanwhile: it leaves an IP at once when the pod that it was on is not there
-//! any more, for that IP may soon be a stranger's. Until then it stays where it is, and so does what
-//! the pod announces.
+//! any more, for that IP may soon be a stranger's. Until then it stays where it is, and so does
+//! what the pod announces.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -133,6 +133,12 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// Whether the annotations of this pod are taken off in this round.
+    pub fn clears(&self, key: &Key) -> bool {
+        let mut steps = self.plan.steps.iter();
+        steps.any(|step| matches!(&step.action, Action::Clear { pod, .. } if pod == key))
+    }
+
     /// Whether the tags of this address are written in this round.
     pub fn tags(&self, id: &AllocationId) -> bool {
         let mut steps = self.plan.steps.iter();

@@ -59,7 +59,8 @@ pub struct Memory {
     looked: Option<u64>,
     /// When addresses without an Eip were released.
     orphans_released: Vec<u64>,
-    /// By Eip uid: when its address was last put somewhere, and whether it had been before.
+    /// By Eip uid: when its address was last put somewhere, and whether it had been before. By pod
+    /// uid: the same of its annotations.
     moves: BTreeMap<Uid, (u64, bool)>,
     backoff: BTreeMap<Uid, Setback>,
     stopped: BTreeMap<String, Setback>,
@@ -149,6 +150,9 @@ impl Memory {
             }
             (Action::Associate { address, .. }, _) => {
                 self.is_back(address);
+                self.moves.insert(uid.clone(), (now, self.moves.contains_key(uid)));
+            }
+            (Action::Annotate { uid, .. }, _) => {
                 self.moves.insert(uid.clone(), (now, self.moves.contains_key(uid)));
             }
             (Action::Release { address, eip_uid, absent, .. }, _) => {
@@ -333,7 +337,8 @@ impl Memory {
         self.seen.retain(|_, until| *until > now);
     }
 
-    /// By Eip uid: until when its address stays where it was put.
+    /// By Eip uid: until when its address stays where it was put. By pod uid: until when its
+    /// annotations stay as they are.
     fn dwelling(&self) -> impl Iterator<Item = (&Uid, u64)> {
         let moved = self.moves.iter().filter(|(_, (_, again))| *again);
         moved.map(|(uid, (at, _))| (uid, at + DWELL * 1000))

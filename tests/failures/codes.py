@@ -56,7 +56,7 @@ def errors_of_allocate(world):
             same(f"{code} waits for the settle time", waited or code in THROTTLED, True)
         else:
             eventually(30, told, world, name, code)
-            same(f"answers to {code}", answers(world, "AllocateAddress", name), [400])
+            same(f"answers to {code}", answers(world, "AllocateAddress", name), [STATUS.get(code, 400)])
     world.stop()
     world.start()
     for name, code in codes.items():
@@ -147,7 +147,7 @@ def errors_of_release(world):
         else:
             eventually(30, told, world, name, code)
             world.address(name)
-            same(f"answers to {code}", answers(world, "ReleaseAddress", ids[name]), [400])
+            same(f"answers to {code}", answers(world, "ReleaseAddress", ids[name]), [STATUS.get(code, 400)])
     world.stop()
     world.start()
     for name in codes:

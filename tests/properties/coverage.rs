@@ -14,12 +14,14 @@ const SAID: &str = "create delete hold let_go allocate release tag associate dis
     clear unblock record \
     PodAsksForEip PodNoLongerAsks IntentBeforePurchase NoAddressForEip TagsIncomplete \
     SameNameBefore PodIsRunning PodIsElsewhere AssociationInPlace AddressLeaves EipDeleted EipGone \
+    EipAndPodGone \
     NothingLeft Surplus Unclaimed StatusBehind LeftByOlderOperator \
     PodNotFound PodNotManaged PodFinished PodNotScheduled PodWithoutIP PodSandboxDown \
     PodTerminating HostNetwork UnsupportedIPFamily PodReplaced Conflict \
     Unread MaybeAllocated AddressLost Untagged QuotaExceeded NamespaceLimit NodeUnknown \
     WaitingForENI TargetOccupied AddressLimitExceeded NameTaken PredecessorLeaves \
-    Orphan TooManyOrphans DefinitionDeleted MovedRecently InvalidPodName";
+    Orphan TooManyOrphans DefinitionDeleted MovedRecently AnnotatedRecently \
+    InvalidPodName";
 
 #[test]
 fn the_worlds_reach_everything_that_a_plan_can_say() {

@@ -358,7 +358,7 @@ fn recent() -> BoxedStrategy<Recent> {
     let terminating = many(8, (any_uid("p"), seconds()));
     let unclaimed = btree_map(mostly(ALLOCATIONS), seconds(), 0..6);
     let released = prop_oneof![8 => 0..3_u64, 1 => Just(u64::MAX)];
-    let dwelling = btree_map(any_uid("e"), seconds(), 0..4);
+    let dwelling = btree_map(prop_oneof![any_uid("e"), any_uid("p")], seconds(), 0..4);
     let backoff = btree_map(any_uid("e"), pauses(), 0..2);
     let stopped = weighted(0.2, btree_map(mostly(VERBS), pauses(), 0..2));
     let carriers = btree_map(mostly(ALLOCATIONS), any_uid("p"), 0..4);

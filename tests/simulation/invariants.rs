@@ -72,7 +72,7 @@ pub struct Ledger {
     pub robbed: BTreeSet<Uid>,
     /// By address: the pod that holds its IP and should not, and since when.
     exposed: BTreeMap<AllocationId, (Uid, u64)>,
-    /// By process and Eip: when it was told of an association.
+    /// By process and Eip: when it was told of an association; by process and pod: of annotations.
     moves: BTreeMap<(Life, Uid), Vec<u64>>,
     /// Releases that a process was told of, and of which of them no Eip was left.
     released: BTreeMap<Life, Vec<(AllocationId, u64, bool)>>,
@@ -134,6 +134,16 @@ impl Ledger {
                 let soon = moves.len() > 1 && moves.last().is_some_and(|at| at + DWELL > now);
                 moves.push(now);
                 need(!soon, || format!("S13: an address is moved again too soon: {moves:?}"))
+            }
+            (Action::Clear { uid, .. }, _) => {
+                self.moves.remove(&(life, uid.clone())); // it is another beginning
+                Ok(())
+            }
+            (Action::Annotate { uid, .. }, _) => {
+                let times = self.moves.entry((life, uid.clone())).or_default();
+                let soon = times.len() > 1 && times.last().is_some_and(|at| at + DWELL > now);
+                times.push(now);
+                need(!soon, || format!("S13: pod {uid} is annotated again too soon: {times:?}"))
             }
             (Action::Release { address, absent, .. }, _) => {
                 let released = self.released.entry(life).or_default();

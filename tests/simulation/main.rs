@@ -1,7 +1,8 @@
 //! The planner, the rounds, the execution and the memory in worlds that go wrong.
 //!
 //! `cargo test` goes through a fixed number of worlds. `bin/simulate` asks for more of them, or for
-//! a single one, by the variables SIMULATE_FIRST, SIMULATE_SEEDS and SIMULATE_SECONDS.
+//! a single one, by the variables SIMULATE_FIRST, SIMULATE_SEEDS and SIMULATE_SECONDS; SIMULATE_VIOLATIONS says
+//! after how many broken promises it ends.
 
 mod chance;
 mod cluster;
@@ -35,6 +36,8 @@ fn no_promise_breaks_in_any_world() {
         first: asked("SIMULATE_FIRST").unwrap_or(1),
         seeds: asked("SIMULATE_SEEDS").unwrap_or(FIXED),
         limit: asked("SIMULATE_SECONDS").map(Duration::from_secs),
+        violations: asked("SIMULATE_VIOLATIONS")
+            .map_or(5, |most| usize::try_from(most).unwrap_or(5)),
     };
     let found = search(&order, |found, after| {
         let (seeds, rate) = (found.seeds, found.seeds as f64 / after.as_secs_f64());

@@ -108,6 +108,10 @@ pub enum User {
         key: Key,
         from: Key,
     },
+    /// Another manager writes a target of its own.
+    Retarget {
+        key: Key,
+    },
     /// In the AWS console, an address by its place among those there are.
     Disassociate {
         nth: u64,
@@ -270,6 +274,12 @@ impl Scenario {
         if strange.happens(10) {
             deeds.push((strange.between(0, TROUBLED), User::Counterfeit));
         }
+        if strange.happens(5) {
+            let (at, key) = (strange.between(0, TROUBLED / 2), pod_key(strange));
+            for nth in 0..strange.between(2, 60) {
+                deeds.push((at + nth * SECOND, User::Retarget { key: key.clone() }));
+            }
+        }
         deeds.sort_by_key(|(at, _)| *at);
         let apart = &mut Chance::new(seed ^ 0xdec1de);
         let settings = settings(&mut deeds, apart);
@@ -320,6 +330,7 @@ impl Scenario {
                     | User::Move { .. }
                     | User::Untag { .. }
                     | User::Counterfeit
+                    | User::Retarget { .. }
                     | User::DeleteDefinition
                     | User::ReleaseAll
                     | User::StripFinalizer { .. }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,6 @@ use eip_operator::plan::snapshot::{Key, Uid};
 /// Once faults have stopped everything settles within five cycles, the settle time, and the
 /// longest pause after a failure (with its spread).
 const SETTLES: u64 = 5 * INTERVAL + SETTLE + 360 * SECOND + 30 * SECOND;
-/// A search ends with so many violations.
-const MOST_TOLD: usize = 5;
-
 /// Which worlds to run.
 #[derive(Debug)]
 pub struct Order {
@@ -25,6 +22,8 @@ pub struct Order {
     pub seeds: u64,
     /// Ends the search before all seeds have had their turn.
     pub limit: Option<Duration>,
+    /// The search ends with so many violations.
+    pub violations: usize,
 }
 
 /// What a search came to.
@@ -48,7 +47,7 @@ impl fmt::Display for Found {
 /// Runs world after world, on every core. `tell` hears of the progress once in a while.
 pub fn search(order: &Order, tell: impl Fn(&Found, Duration) + Sync) -> Found {
     let began = Instant::now();
-    let next = AtomicU64::new(order.first);
+    let (next, enough) = (AtomicU64::new(order.first), AtomicBool::new(false));
     let all = Mutex::new((Found::default(), Duration::ZERO));
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| {
@@ -56,7 +55,8 @@ pub fn search(order: &Order, tell: impl Fn(&Found, Duration) + Sync) -> Found {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let over = order.limit.is_some_and(|limit| began.elapsed() >= limit);
+                    let over = order.limit.is_some_and(|limit| began.elapsed() >= limit)
+                        || enough.load(Ordering::Relaxed);
                     if over || seed >= order.first + order.seeds {
                         return;
                     }
@@ -68,7 +68,8 @@ pub fn search(order: &Order, tell: impl Fn(&Found, Duration) + Sync) -> Found {
                     found.seeds += 1;
                     found.steps += run.steps;
                     found.violations.extend(violation);
-                    if found.violations.len() >= MOST_TOLD {
+                    if found.violations.len() >= order.violations {
+                        enough.store(true, Ordering::Relaxed);
                         return;
                     }
                     if began.elapsed() >= *told + Duration::from_secs(10) {

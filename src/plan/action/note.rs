@@ -115,6 +115,10 @@ pub enum Wait {
     MovedRecently {
         seconds: u64,
     },
+    /// The annotations of the pod were written a moment ago, and somebody has changed them since.
+    AnnotatedRecently {
+        seconds: u64,
+    },
     InvalidPodName {
         pod: String,
     },
@@ -142,6 +146,7 @@ impl Wait {
             Self::TooManyOrphans { .. } => "TooManyOrphans",
             Self::DefinitionDeleted => "DefinitionDeleted",
             Self::MovedRecently { .. } => "MovedRecently",
+            Self::AnnotatedRecently { .. } => "AnnotatedRecently",
             Self::InvalidPodName { .. } => "InvalidPodName",
         };
         // EC2's codes have dots, which the reason of a condition may not have; a proxy's may be
@@ -164,6 +169,10 @@ impl Wait {
             Self::PausedAfterError { message, .. } => message.clone(),
             Self::MovedRecently { .. } => {
                 "its address was moved a moment ago and is not moved again at once".to_owned()
+            }
+            Self::AnnotatedRecently { .. } => {
+                "somebody else changes its annotations; they are not written again at once"
+                    .to_owned()
             }
             Self::Orphan { ip, eip, uid, in_seconds: Some(_) } => {
                 let (ip, eip, uid) = (ip.clone(), eip.clone(), uid.clone());
@@ -247,6 +256,9 @@ impl fmt::Display for Wait {
             ),
             Self::MovedRecently { seconds } => {
                 write!(f, "its address was moved a moment ago; it is moved again in {seconds} s")
+            }
+            Self::AnnotatedRecently { seconds } => {
+                write!(f, "somebody else changes its annotations; written again in {seconds} s")
             }
             Self::InvalidPodName { pod } => {
                 write!(f, "spec.podName {pod:?} is not the name of a pod")

@@ -27,7 +27,8 @@ pub struct Recent {
     /// How many of those were released within the last hour.
     #[serde(skip_serializing_if = "is_default")]
     pub orphans_released: u64,
-    /// By Eip uid: its address was moved a moment ago, and is not moved again for so long.
+    /// By Eip uid: its address was moved a moment ago, and is not moved again for so long. By pod
+    /// uid: the same of its annotations, which somebody else changes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dwelling: BTreeMap<Uid, u64>,
     /// By Eip uid, or pod uid where there is no Eip: a step failed, and is not tried again for so

@@ -103,6 +103,12 @@ impl World {
                 }
                 Vec::new()
             }
+            User::Retarget { key } => {
+                if let Some(live) = self.cluster.pods.get_mut(&key) {
+                    live.seen.target = Some("192.0.2.1".to_owned());
+                }
+                Vec::new()
+            }
             User::Disassociate { nth } => {
                 if let Some(id) = self.nth(nth) {
                     self.account.end(&id, now, &mut self.chance);

@@ -135,7 +135,9 @@ pub fn run(scenario: Scenario, speaks: bool) -> (Run, Option<Box<Violation>>) {
 }
 
 fn live(world: &mut World) -> Result<(), Box<Violation>> {
-    let settled = world.scenario.ends() + SETTLES + 2 * lag(&world.scenario);
+    // Where reads are slow a third of the fresh ones confirm nothing, and the pauses after that grow.
+    let slow = if world.scenario.slow { 1_200 * SECOND } else { 0 };
+    let settled = world.scenario.ends() + SETTLES + slow + 2 * lag(&world.scenario);
     world.run_until(settled)?;
     if let Some(first) = liveness(world).into_iter().next() {
         return Err(world.complaint(first));

@@ -50,9 +50,11 @@ fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid
             continue; // a person took its tags off: it is not ours any more
         }
         let Some((key, eip)) = cluster.eip(&one.tags().eip) else {
-            // Its Eip is gone, and so is the pod that had the IP when it came there.
+            // Its Eip is gone, and so is the pod that had the IP when it came there. One that never
+            // had an Eip, and was put there by a person, is seen on that pod first (seed 45524).
             let (_, since) = cluster.holder(association.private_ip).expect("found above");
-            if is_ours(one.tags(), cluster) && *since > one.changed_at() {
+            let had = cluster.gone_since.contains_key(&one.tags().eip);
+            if had && is_ours(one.tags(), cluster) && *since > one.changed_at() {
                 found.insert(id.clone(), holder.clone());
             }
             continue;

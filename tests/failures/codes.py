@@ -45,7 +45,7 @@ def errors_of_allocate(world):
     for name in codes:
         world.make_eip(name, f"{name}-0")
     world.make("fine", "fine-0")
-    eventually(30, world.served, "fine", "fine-0")
+    eventually(60, world.served, "fine", "fine-0")
     for name, code in codes.items():
         if code in THROTTLED + UNCLEAR:
             eventually(80, world.address, name)
@@ -83,7 +83,7 @@ def errors_of_associate(world):
     for name in codes:
         world.make_pod(f"{name}-0")
     world.make("fine", "fine-0")
-    eventually(40, world.served, "fine", "fine-0")
+    eventually(60, world.served, "fine", "fine-0")
     for name, code in codes.items():
         if code in THROTTLED + UNCLEAR + again:
             eventually(60, world.served, name, f"{name}-0")
@@ -140,7 +140,7 @@ def errors_of_release(world):
     world.faults(*(refused_once("ReleaseAddress", code, ids[name]) for name, code in codes.items()))
     for name in [*codes, "fine"]:
         world.delete("eips", name)
-    eventually(30, world.released, "fine")
+    eventually(60, world.released, "fine")
     for name, code in codes.items():
         if code in THROTTLED + UNCLEAR + again:
             eventually(60, world.released, name)

@@ -29,6 +29,7 @@ fn act(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Crd => print!("{}", crd::crd_yaml()?),
         Command::Run => run(&Config::check(&cli.settings)?)?,
         Command::Plan(args) => return oneshot::plan(&args, &cli.settings),
+        Command::Snapshot(args) => return oneshot::snapshot(&args, &cli.settings),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,8 @@ pub enum Command {
     Run,
     /// Look once, say what would be done and why, and change nothing
     Plan(PlanArgs),
+    /// Look once and print what was seen, as the YAML document that "plan --snapshot" reads
+    Snapshot(SnapshotArgs),
     /// Print the custom resource definition as YAML
     Crd,
 }
@@ -37,6 +39,15 @@ pub struct PlanArgs {
     /// Colours; "auto" means on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// What to leave out of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SnapshotArgs {
+    /// Replace names, ids and addresses, each by the same wherever it stands, for a bug report; the
+    /// plan is the same but for them
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// A form of printing.

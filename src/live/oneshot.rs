@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use aws_config::BehaviorVersion;
 
-use super::command::{Color, Output, PlanArgs};
+use super::command::{Color, Output, PlanArgs, SnapshotArgs};
 use super::config::{Config, Raw};
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
@@ -15,8 +15,10 @@ use super::kubernetes::client::clients;
 use super::observe::{Base, observe};
 use super::quotas;
 use crate::plan::recent::Memory;
+use crate::plan::redact::redacted;
 use crate::plan::report::Report;
 use crate::plan::snapshot::{Cluster, Snapshot};
+use crate::plan::text::escaped;
 
 /// Exit code of `--detailed-exitcode` when something would be changed.
 const CHANGES: u8 = 2;
@@ -34,14 +36,27 @@ pub fn plan(args: &PlanArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
         Output::Yaml => serde_saphyr::to_string(&report)?,
     };
     print(&text)?;
-    let unread = snapshot.unread();
-    if args.snapshot.is_none() && !unread.is_empty() {
-        let parts: Vec<String> =
-            unread.iter().map(|(part, why)| format!("{part}: {why}")).collect();
-        anyhow::bail!("the plan lacks what needs the unread parts; {}", parts.join("; "));
+    if args.snapshot.is_none() {
+        complete(&snapshot)?;
     }
     let changes = args.detailed_exitcode && report.changes();
     Ok(if changes { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
+}
+
+/// `eip-operator snapshot`.
+pub fn snapshot(args: &SnapshotArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
+    let seen = look(&Config::check(raw)?)?;
+    print(&if args.redact { redacted(&seen) } else { seen.clone() }.to_yaml())?;
+    complete(&seen)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error that says what could not be read, if something could not.
+fn complete(seen: &Snapshot) -> anyhow::Result<()> {
+    let unread: Vec<String> =
+        seen.unread().iter().map(|(part, why)| format!("{part}: {}", escaped(why))).collect();
+    anyhow::ensure!(unread.is_empty(), "not everything could be read; {}", unread.join("; "));
+    Ok(())
 }
 
 fn from_file(file: &Path) -> anyhow::Result<Snapshot> {
@@ -93,7 +108,8 @@ fn text(report: &Report, coloured: bool) -> String {
     report.lines().into_iter().map(paint).collect()
 }
 
-/// The code of a colour (ECMA-48, "select graphic rendition"): what comes is green, what goes is red.
+/// The code of a colour (ECMA-48, "select graphic rendition"): what comes is green, what goes
+/// red.
 fn colour(sign: char) -> Option<u8> {
     match sign {
         '+' => Some(32),

@@ -1,8 +1,9 @@
-//! A snapshot that may be shown to strangers: names, ids and addresses are replaced, each by the same
-//! wherever it stands, so that the plan is the same but for them.
+//! A snapshot that may be shown to strangers: names, ids and addresses are replaced, each by the
+//! same wherever it stands, so that the plan is the same but for them.
 //!
-//! What is replaced keeps its order, for plans are in the order of names. Texts of others keep their
-//! words, but for those that are replaced elsewhere or look like an account, a role or a secret.
+//! What is replaced keeps its order, for plans are in the order of names. Texts of others keep
+//! their words, but for those that are replaced elsewhere or look like an account, a role or a
+//! secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -235,6 +236,11 @@ impl<F: FnMut(Kind, &str) -> String> Walk<'_, F> {
             }
             all
         });
+        told.unread_pods = seen
+            .unread_pods
+            .iter()
+            .map(|(key, why)| (self.key(key), self.text(Kind::Prose, why)))
+            .collect();
         told.nodes = self.part(&seen.nodes, |walk, nodes| {
             let mut all = BTreeMap::new();
             for (name, node) in nodes {
@@ -295,6 +301,11 @@ impl<F: FnMut(Kind, &str) -> String> Walk<'_, F> {
             settling: self.keyed(Kind::Uid, &seen.settling),
             terminating: self.keyed(Kind::Uid, &seen.terminating),
             unclaimed: self.keyed(Kind::Allocation, &seen.unclaimed),
+            carriers: seen
+                .carriers
+                .iter()
+                .map(|(id, pod)| (self.text(Kind::Allocation, id), self.text(Kind::Uid, pod)))
+                .collect(),
             orphans_released: seen.orphans_released,
             dwelling: self.keyed(Kind::Uid, &seen.dwelling),
             backoff: self.keyed(Kind::Uid, &seen.backoff),

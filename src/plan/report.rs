@@ -32,7 +32,7 @@ pub struct Report {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepReport {
-    /// The round in which it would be carried out, from 1: each rests on what those before have done.
+    /// The round in which it would be carried out, from 1: each rests on what the last has done.
     pub round: usize,
     pub op: &'static str,
     /// Namespace and name of the Eip, or of the pod where there is none.

@@ -24,7 +24,9 @@ recent:
     e-78:
       seconds: 30
       reason: TagPolicyViolation
-      message: 'arn:aws:iam::123456789012:role/eip may not tag for payments/web-0 at 10.7.1.20, account 123456789012.'
+      message: >-
+        arn:aws:iam::123456789012:role/eip may not tag for payments/web-0 at 10.7.1.20,
+        account 123456789012.
 ";
 
 #[test]

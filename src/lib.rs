@@ -42,14 +42,16 @@
 //! - What does an error of AWS mean? [`plan::meaning`], and `of_an_address` in [`plan::rounds`];
 //!   what slows our calls down: `live::limiter`, [`plan::recent`]
 //! - What must no plan contain? [`plan::faults`]
-//! - How is a plan printed? [`plan::text`]
+//! - How is a plan printed? [`plan::text`]; for who asks for one: [`plan::report`] `live::oneshot`
+//! - How is a snapshot read from a file, and made fit to be shown? [`plan::snapshot`]
+//!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
 //! - What starts a cycle? `live::wake` `live::watch`
 //! - In which order is the world read? `live::observe`
 //! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
 //! - What is the Eip resource, and who installs it? `live::crd`
-//! - What may be configured? `live::config`
+//! - What may be configured? `live::config`; which commands are there? `live::command`
 //! - What is logged, traced, served? `live::announce` `live::telemetry` `live::http`
 //!
 //! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use eip_operator::live::config::{self, Cli, Command, Config};
-use eip_operator::live::{crd, serve, telemetry};
+use eip_operator::live::command::Command;
+use eip_operator::live::config::{self, Cli, Config};
+use eip_operator::live::{crd, oneshot, serve, telemetry};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
         }
     };
     match act(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -23,12 +24,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(cli: &Cli) -> anyhow::Result<()> {
+fn act(cli: &Cli) -> anyhow::Result<ExitCode> {
     match cli.chosen() {
         Command::Crd => print!("{}", crd::crd_yaml()?),
         Command::Run => run(&Config::check(&cli.settings)?)?,
+        Command::Plan(args) => return oneshot::plan(&args, &cli.settings),
+        Command::Snapshot(args) => return oneshot::snapshot(&args, &cli.settings),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main]

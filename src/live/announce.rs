@@ -37,7 +37,7 @@ impl Announcer {
     /// Logs where this cycle leads. Nothing to do, or nothing new: at debug.
     pub fn announce(&mut self, wakes: &BTreeSet<Wake>, snapshot: &Snapshot, forecast: &Forecast) {
         self.cycle += 1;
-        let plan = forecast_plan(forecast);
+        let plan = forecast_plan(&forecast.rounds);
         let digest = plan_digest(&plan);
         let trigger = wakes.iter().map(|wake| wake.as_str()).collect::<Vec<_>>().join(",");
         if !self.is_news(&plan, &digest) {

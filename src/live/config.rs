@@ -14,9 +14,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
+use crate::live::command::Command;
 use crate::live::wake::Schedule;
+use crate::plan::snapshot::Settings;
 
 /// The defaults, named once: clap shows them, and the check falls back to them for an empty value.
 mod default {
@@ -50,15 +52,6 @@ pub struct Cli {
     pub settings: Raw,
 }
 
-/// The subcommands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum Command {
-    /// Run the operator until it is told to stop (the default)
-    Run,
-    /// Print the custom resource definition as YAML
-    Crd,
-}
-
 impl Cli {
     /// Reads the arguments, and the environment for what they leave out. An error is printed by
     /// [`clap::Error::print`] and ends the process with [`exit_code`].
@@ -78,7 +71,7 @@ impl Cli {
 
     /// The chosen subcommand, `run` when there is none.
     pub fn chosen(&self) -> Command {
-        self.command.unwrap_or(Command::Run)
+        self.command.clone().unwrap_or(Command::Run)
     }
 }
 
@@ -355,6 +348,19 @@ impl Config {
         self.log_format.unwrap_or_else(|| {
             if std::io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json }
         })
+    }
+
+    /// What plans depend on.
+    pub fn for_plans(&self) -> Settings {
+        Settings {
+            namespace: self.namespace.clone(),
+            allow_host_network: self.allow_host_network,
+            namespace_limit: self.namespace_limit,
+            release_orphans: self.release_orphans,
+            orphan_grace: self.orphan_grace.as_secs(),
+            max_releases: self.max_releases,
+            settle: self.ec2_settle.as_secs(),
+        }
     }
 
     /// Whether the CRD is to be installed at start: asked for, and not in a dry run.

@@ -1,6 +1,7 @@
 //! The half that does: everything that touches the world.
 
 pub mod announce;
+pub mod command;
 pub mod config;
 pub mod crd;
 pub mod ec2;
@@ -8,6 +9,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod limiter;
 pub mod observe;
+pub mod oneshot;
 pub mod operator;
 pub mod perform;
 pub mod quotas;

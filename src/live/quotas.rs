@@ -33,8 +33,7 @@ pub async fn follow(
     quota: Arc<watch::Sender<Option<Quota>>>,
     cancel: CancellationToken,
 ) {
-    let timeouts = TimeoutConfig::builder().operation_timeout(TIMEOUT).build();
-    let client = Client::from_conf(Builder::from(&sdk).timeout_config(timeouts).build());
+    let client = client(&sdk);
     let mut last = None;
     loop {
         let answer = ask(&client, &ec2).await;
@@ -51,6 +50,16 @@ pub async fn follow(
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Asks once; `None` where the answer is unknown.
+pub async fn once(sdk: &SdkConfig, ec2: &Ec2) -> Option<Quota> {
+    ask(&client(sdk), ec2).await.ok()
+}
+
+fn client(sdk: &SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder().operation_timeout(TIMEOUT).build();
+    Client::from_conf(Builder::from(sdk).timeout_config(timeouts).build())
 }
 
 async fn ask(client: &Client, ec2: &Ec2) -> Result<Quota, String> {

@@ -23,7 +23,7 @@ use super::perform::{Clock, Hands};
 use super::wake::{Bell, CronBell, Mailbox, Wake};
 use super::{crd, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
-use crate::plan::snapshot::{Cluster, Settings, Uid};
+use crate::plan::snapshot::{Cluster, Uid};
 
 /// After SIGTERM the calls under way may end; none lasts longer than its own timeout, but a
 /// process that takes longer than this is not believed to end at all.
@@ -115,15 +115,7 @@ async fn work(
     tasks.spawn(async move { watch::watch_eips(client, eips.as_deref(), on_eip, until).await });
     tasks.spawn(async move { watch::watch_pods(watches, pods.as_deref(), on_pod, also).await });
     let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
-    let settings = Settings {
-        namespace: config.namespace.clone(),
-        allow_host_network: config.allow_host_network,
-        namespace_limit: config.namespace_limit,
-        release_orphans: config.release_orphans,
-        orphan_grace: config.orphan_grace.as_secs(),
-        max_releases: config.max_releases,
-        settle: config.ec2_settle.as_secs(),
-    };
+    let settings = config.for_plans();
     let limiter = Limiter::new(config.ec2_rate, config.ec2_burst);
     let hands = Hands { ec2, kubernetes, limiter, clock: Clock::start() };
     let announcer = Announcer::new(config.log_format(), config.dry_run);

@@ -11,6 +11,8 @@ pub mod meaning;
 pub mod names;
 pub mod planner;
 pub mod recent;
+pub mod redact;
+pub mod report;
 pub mod rounds;
 pub mod rules;
 pub mod snapshot;

@@ -3,6 +3,7 @@
 //! The same YAML serves the planner, the stories in `plans/` and bug reports. It holds only what
 //! a decision needs. A part that could not be read is [`Part::Unknown`], never empty.
 
+mod file;
 mod parts;
 mod recent;
 mod settings;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use similar::{ChangeTag, TextDiff};
 
 use super::action::{Action, Note, Plan, Step};
-use super::forecast::{Forecast, shown};
+use super::forecast::shown;
 use super::names::digest;
 use super::snapshot::{Address, AllocationId, Eip, Part, Pod, Snapshot};
 
@@ -77,9 +77,9 @@ fn named(address: &AllocationId, ip: &str) -> String {
 
 /// The steps of all rounds, in the order in which they would be carried out, and what is held
 /// back in the end.
-pub fn forecast_plan(forecast: &Forecast) -> Plan {
-    let steps = forecast.rounds.iter().flat_map(|round| round.steps.iter().cloned()).collect();
-    let notes = forecast.rounds.last().map(|last| last.notes.clone()).unwrap_or_default();
+pub fn forecast_plan(rounds: &[Plan]) -> Plan {
+    let steps = rounds.iter().flat_map(|round| round.steps.iter().cloned()).collect();
+    let notes = rounds.last().map(|last| last.notes.clone()).unwrap_or_default();
     Plan { steps, notes }
 }
 

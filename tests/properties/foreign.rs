@@ -9,6 +9,7 @@ use eip_operator::plan::look::{Read, lookups, recorded_addresses, recorded_pods,
 use eip_operator::plan::meaning::{Failure, Meaning, ec2_meaning, kubernetes_meaning};
 use eip_operator::plan::names::{TAG_VALUE_MAX, name_tag};
 use eip_operator::plan::recent::Memory;
+use eip_operator::plan::redact::redacted;
 use eip_operator::plan::snapshot::{Interface, Key, Snapshot};
 use eip_operator::plan::text::{
     escaped, note_line, plan_digest, plan_lines, step_line, summary, world_diff,
@@ -239,6 +240,25 @@ fn what_to_read_next_comes_to_an_end_in_any_world() {
         let known =
             |id: &String| world.untagged.known().is_none_or(|untagged| untagged.contains_key(id));
         prop_assert!(recorded_addresses(&world).iter().all(known));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_redacted_world_leads_to_the_same_steps_and_waits() {
+    check(300, worlds(), |World(world)| {
+        let told = redacted(&world);
+        let shape = |snapshot: &Snapshot| {
+            let seen = forecast(snapshot);
+            let steps = seen.rounds.iter().map(|round| {
+                let steps = round.steps.iter().map(|one| (one.action.verb(), one.reason.code()));
+                steps.collect::<Vec<_>>()
+            });
+            let notes = seen.rounds.last().into_iter().flat_map(|last| &last.notes);
+            (steps.collect::<Vec<_>>(), notes.count())
+        };
+        prop_assert_eq!(shape(&told), shape(&world), "\n{}\n{}", world.to_yaml(), told.to_yaml());
+        prop_assert_eq!(Snapshot::from_yaml(&told.to_yaml()), Ok(told));
         Ok(())
     });
 }

@@ -137,7 +137,7 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
 }
 
 /// A DNS-1123 subdomain, as the schema of the CRD demands too.
-fn is_pod_name(name: &str) -> bool {
+pub fn is_pod_name(name: &str) -> bool {
     let label = |label: &str| {
         let bytes = label.as_bytes();
         let inside = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';

@@ -11,7 +11,7 @@ recent:
 ";
 
 fn foretold() -> Plan {
-    forecast_plan(&forecast(&Snapshot::from_yaml(WORLD).unwrap()))
+    forecast_plan(&forecast(&Snapshot::from_yaml(WORLD).unwrap()).rounds)
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! The subcommands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::plan::snapshot::Key;
+
+/// The subcommands.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the operator until it is told to stop (the default)
+    Run,
+    /// Look once, say what would be done and why, and change nothing
+    Plan(PlanArgs),
+    /// Look once and print what was seen, as the YAML document that "plan --snapshot" reads
+    Snapshot(SnapshotArgs),
+    /// Print the custom resource definition as YAML
+    Crd,
+}
+
+/// What to plan, and how to print it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct PlanArgs {
+    /// Plan from a file instead of the world, without a cluster, AWS or a network: a snapshot, or a
+    /// story as in plans/; "-" is the standard input
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Only what concerns this Eip
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub eip: Option<Key>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Exit with 0 when there is nothing to do, with 2 when something would be changed, with 1 when
+    /// it is not known
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Colours; "auto" means on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// What to leave out of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SnapshotArgs {
+    /// Replace names, ids and addresses, each by the same wherever it stands, for a bug report; the
+    /// plan is the same but for them
+    #[arg(long)]
+    pub redact: bool,
+}
+
+/// A form of printing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+    Yaml,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}

@@ -1,0 +1,69 @@
+use super::*;
+use crate::plan::report::Report;
+
+const WORLD: &str = "
+cluster: {name: prod-eu, uid: 7c9e}
+addresses:
+  eipalloc-0a1: {ip: 52.1.2.3, cluster: 7c9e, eip: e-77, namespace: payments, name: mail}
+eips:
+  payments/mail:
+    uid: e-77
+    pod: mail-0
+    held: true
+    status: {allocation: eipalloc-0a1, ip: 52.1.2.3, reason: PodWithoutIP}
+  payments/web: {uid: e-78, pod: web-0, held: true}
+pods:
+  payments/mail-0: {uid: p-1, node: ip-10-7-1-9.ec2.internal, ip: 10.7.1.20}
+nodes:
+  ip-10-7-1-9.ec2.internal: {instance: i-0deadbeef}
+interfaces:
+  eni-0b2: {instance: i-0deadbeef, prefixes: [10.7.1.16/28]}
+recent:
+  settling: {e-77: 0, e-78: 0}
+  backoff:
+    e-78:
+      seconds: 30
+      reason: TagPolicyViolation
+      message: >-
+        arn:aws:iam::123456789012:role/eip may not tag for payments/web-0 at 10.7.1.20,
+        account 123456789012.
+";
+
+#[test]
+fn nothing_that_tells_whose_it_is_remains_and_the_plan_is_the_same() {
+    let seen = Snapshot::from_yaml(WORLD).unwrap();
+    let told = redacted(&seen);
+    let text = told.to_yaml();
+    for secret in [
+        "prod",
+        "7c9e",
+        "52.1",
+        "payments",
+        "mail",
+        "web",
+        "e-77",
+        "0a1",
+        "0deadbeef",
+        "0b2",
+        "10.7",
+        "internal",
+        "123456789012",
+        "iam",
+    ] {
+        assert!(!text.contains(secret), "{secret} in\n{text}");
+    }
+    assert!(text.contains("TagPolicyViolation"), "{text}");
+    let kinds = |snapshot: &Snapshot| -> Vec<_> {
+        let report = Report::of(snapshot, None).unwrap();
+        let steps = report.steps.iter().map(|step| (step.round, step.op.to_owned(), step.reason));
+        steps.collect()
+    };
+    assert_eq!(kinds(&told), kinds(&seen));
+    assert!(kinds(&seen).iter().any(|(_, op, _)| op == "associate"), "{:?}", kinds(&seen));
+}
+
+#[test]
+fn what_is_redacted_twice_is_the_same_as_once() {
+    let once = redacted(&Snapshot::from_yaml(WORLD).unwrap());
+    assert_eq!(redacted(&once), once);
+}

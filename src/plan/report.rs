@@ -1,0 +1,182 @@
+//! What a forecast comes to, for a person or a program that asks for it: the steps of each Eip with
+//! their reasons, what waits, the diff, one summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::action::{Note, Plan, Step, Subject};
+use super::forecast::{Forecast, forecast};
+use super::snapshot::{AllocationId, Key, Snapshot};
+use super::text::{
+    escaped, forecast_plan, plan_digest, plan_lines, step_line, summary, world_diff,
+};
+
+/// A forecast, told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Seven digits that stand for the plan; the same as in the log of a running operator.
+    pub plan: String,
+    /// How many steps of each kind: `1 to allocate, 2 to write; 1 waiting`.
+    pub summary: String,
+    /// The steps of all rounds, in the order in which they would be carried out.
+    pub steps: Vec<StepReport>,
+    /// What is held back in the end, and for what it waits.
+    pub waiting: Vec<NoteReport>,
+    /// From the observed to the forecast world, one block for each object that differs.
+    pub diff: String,
+    #[serde(skip)]
+    told: Plan,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The round in which it would be carried out, from 1: each rests on what the last has done.
+    pub round: usize,
+    pub op: &'static str,
+    /// Namespace and name of the Eip, or of the pod where there is none.
+    pub eip: String,
+    pub eip_uid: String,
+    pub reason: &'static str,
+    /// The step and its reason as one sentence.
+    pub text: String,
+}
+
+/// One thing that waits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NoteReport {
+    /// `eip shop/web`, `pod shop/web-0`, `address eipalloc-…`, or `cluster`.
+    pub subject: String,
+    pub reason: String,
+    pub text: String,
+}
+
+impl Report {
+    /// Where this world leads, or what of it concerns one Eip; one that there is not is an error.
+    pub fn of(snapshot: &Snapshot, only: Option<&Key>) -> Result<Self, String> {
+        let Forecast { mut rounds, end } = forecast(snapshot);
+        let plan = plan_digest(&forecast_plan(&rounds));
+        let Some(eip) = only else {
+            return Ok(Self::new(plan, &rounds, world_diff(snapshot, &end)));
+        };
+        let view = View::of(eip, snapshot, &end)?;
+        for round in &mut rounds {
+            round.steps.retain(|step| view.concerns(step));
+            round.notes.retain(|note| view.shows(&note.subject));
+        }
+        let diff = world_diff(&view.narrowed(snapshot), &view.narrowed(&end));
+        Ok(Self::new(plan, &rounds, diff))
+    }
+
+    fn new(plan: String, rounds: &[Plan], diff: String) -> Self {
+        let told = forecast_plan(rounds);
+        let step = |round: usize, step: &Step| StepReport {
+            round: round + 1,
+            op: step.action.verb(),
+            eip: step.claim.to_string(),
+            eip_uid: step.uid.clone(),
+            reason: step.reason.code(),
+            text: step_line(step),
+        };
+        let note = |note: &Note| NoteReport {
+            subject: note.subject.to_string(),
+            reason: note.wait.code(),
+            text: escaped(&note.wait.to_string()),
+        };
+        let steps = rounds.iter().enumerate();
+        let steps =
+            steps.flat_map(|(nth, round)| round.steps.iter().map(move |one| step(nth, one)));
+        Self {
+            plan,
+            summary: summary(&told),
+            steps: steps.collect(),
+            waiting: told.notes.iter().map(note).collect(),
+            diff,
+            told,
+        }
+    }
+
+    /// Whether anything would be changed.
+    pub fn changes(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// For people: what is said of each Eip, then of all else, then the diff and the summary.
+    pub fn lines(&self) -> Vec<String> {
+        let mut parts: BTreeMap<Subject, Plan> = BTreeMap::new();
+        for step in &self.told.steps {
+            let part = parts.entry(Subject::Eip(step.claim.clone())).or_default();
+            part.steps.push(step.clone());
+        }
+        for note in &self.told.notes {
+            parts.entry(note.subject.clone()).or_default().notes.push(note.clone());
+        }
+        let mut lines = Vec::new();
+        for (subject, part) in parts {
+            lines.push(escaped(&subject.to_string()));
+            lines.extend(plan_lines(&part).into_iter().map(|line| format!("  {line}")));
+        }
+        if !self.diff.is_empty() {
+            lines.extend(["--- observed".to_owned(), "+++ forecast".to_owned()]);
+            lines.extend(self.diff.split_terminator('\n').map(str::to_owned));
+        }
+        lines.push(format!("Plan {}: {}. Nothing was changed.", self.plan, self.summary));
+        lines
+    }
+}
+
+/// What of a world concerns one Eip.
+struct View<'a> {
+    eip: &'a Key,
+    /// The pods that it named, names now, and will name.
+    pods: BTreeSet<Key>,
+    /// The addresses that it has, or will have.
+    addresses: BTreeSet<AllocationId>,
+}
+
+impl<'a> View<'a> {
+    fn of(eip: &'a Key, before: &Snapshot, after: &Snapshot) -> Result<Self, String> {
+        let mut view = Self { eip, pods: BTreeSet::new(), addresses: BTreeSet::new() };
+        let mut known = before.eips.known().is_none();
+        for world in [before, after] {
+            let Some(found) = world.eips.known().and_then(|eips| eips.get(eip)) else { continue };
+            known = true;
+            view.pods.insert(eip.sibling(&found.pod));
+            view.pods.extend(found.status.pod.as_ref().map(|pod| eip.sibling(pod)));
+            view.addresses.extend(found.status.allocation.clone());
+            let all = world.addresses.known().into_iter().flatten();
+            let own = all.filter(|(_, address)| address.eip == found.uid);
+            view.addresses.extend(own.map(|(id, _)| id.clone()));
+        }
+        if known { Ok(view) } else { Err(format!("there is no eip {eip} in this world")) }
+    }
+
+    fn concerns(&self, step: &Step) -> bool {
+        step.claim == *self.eip || self.pods.contains(&step.claim) && step.uid.is_empty()
+    }
+
+    /// What is said of the cluster is said to everybody.
+    fn shows(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Cluster => true,
+            Subject::Eip(eip) => eip == self.eip,
+            Subject::Pod(pod) => self.pods.contains(pod),
+            Subject::Address(id) => self.addresses.contains(id),
+        }
+    }
+
+    fn narrowed(&self, world: &Snapshot) -> Snapshot {
+        let mut world = world.clone();
+        if let Some(addresses) = world.addresses.known_mut() {
+            addresses.retain(|id, _| self.addresses.contains(id));
+        }
+        if let Some(eips) = world.eips.known_mut() {
+            eips.retain(|key, _| key == self.eip);
+        }
+        if let Some(pods) = world.pods.known_mut() {
+            pods.retain(|key, _| self.pods.contains(key));
+        }
+        world
+    }
+}

@@ -67,13 +67,17 @@ fn exposed(draft: &mut Draft<'_>) {
         if draft.ends(id) || carrier(draft.snapshot, id, address).is_some() {
             continue;
         }
-        let action = Action::Disassociate {
-            address: id.clone(),
-            ip: address.ip.clone(),
-            association: association.clone(),
-            private_ip: address.shown_private_ip(),
-        };
+        let action = disassociation(id, address, association);
         draft.step_for(&eip_of(address), &address.eip, action, Reason::EipAndPodGone);
+    }
+}
+
+fn disassociation(id: &AllocationId, address: &Address, association: &str) -> Action {
+    Action::Disassociate {
+        address: id.clone(),
+        ip: address.ip.clone(),
+        association: association.to_owned(),
+        private_ip: address.shown_private_ip(),
     }
 }
 
@@ -104,12 +108,7 @@ fn end(draft: &mut Draft<'_>, id: &AllocationId, address: &Address) {
     let seconds = draft.snapshot.recent.unclaimed.get(id).copied().unwrap_or(0);
     let (uid, ip) = (address.eip.clone(), address.ip.clone());
     let action = match &address.association {
-        Some(association) => Action::Disassociate {
-            address: id.clone(),
-            ip,
-            association: association.clone(),
-            private_ip: address.shown_private_ip(),
-        },
+        Some(association) => disassociation(id, address, association),
         None => Action::Release {
             address: id.clone(),
             ip,

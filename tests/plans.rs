@@ -2,9 +2,11 @@
 //! hold for any plan. `BLESS=1 cargo test --no-default-features --test plans` rewrites the
 //! answers; review them as a diff.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use eip_operator::plan::action::{Absence, Action, Plan, Reason, Subject, Wait};
 use eip_operator::plan::faults::faults;
 use eip_operator::plan::forecast::{Outcome, apply, forecast};
 use eip_operator::plan::planner::plan;
@@ -76,6 +78,8 @@ fn merge(into: &mut Value, edit: Value) {
 struct Teller<'a> {
     name: &'a str,
     world: Option<Snapshot>,
+    /// The plans that it has printed.
+    printed: Vec<Plan>,
 }
 
 impl Teller<'_> {
@@ -135,16 +139,18 @@ impl Teller<'_> {
                     let outcome = Outcome::expected(&step.action);
                     apply(self.world.as_mut().unwrap(), &step.action, &outcome);
                 }
-                plan_lines(&round).join("\n") + "\n"
+                let lines = plan_lines(&round).join("\n") + "\n";
+                self.printed.push(round);
+                lines
             }
             _ => body,
         }
     }
 }
 
-/// Tells the story and returns it with right answers.
-fn told(name: &str, text: &str) -> String {
-    let mut teller = Teller { name, world: None };
+/// Tells the story and returns it with right answers, and the plans among them.
+fn told(name: &str, text: &str) -> (String, Vec<Plan>) {
+    let mut teller = Teller { name, world: None, printed: Vec::new() };
     let mut right = String::new();
     for piece in pieces(text) {
         match piece {
@@ -155,7 +161,7 @@ fn told(name: &str, text: &str) -> String {
             }
         }
     }
-    right
+    (right, teller.printed)
 }
 
 #[test]
@@ -166,7 +172,7 @@ fn every_story_is_told_right() {
     for path in stories() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let right = told(name, &text);
+        let (right, _) = told(name, &text);
         if right == text {
             continue;
         }
@@ -195,4 +201,141 @@ fn the_index_lists_every_story_by_its_title() {
     }
     let entries = index.lines().filter(|line| line.starts_with("- [")).count();
     assert_eq!(entries, stories.len(), "plans/README.md lists a story that is not there");
+}
+
+/// A type of what a plan can say.
+trait Said {
+    /// Its name, and those of all its variants.
+    const TYPE: &str;
+    const VARIANTS: &[&str];
+
+    fn variant(&self) -> &'static str;
+}
+
+/// The variants of a type, which the compiler compares with this list: it refuses one that is left
+/// out, and one that there is not.
+macro_rules! said {
+    ($type:ident: $($variant:ident)*) => {
+        impl Said for $type {
+            const TYPE: &str = stringify!($type);
+            const VARIANTS: &[&str] = &[$(stringify!($variant)),*];
+
+            fn variant(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => stringify!($variant)),* }
+            }
+        }
+    };
+}
+
+said!(Action: Create Delete Hold LetGo Allocate Release Tag Associate Disassociate Annotate Clear
+    Unblock Record);
+said!(Reason: PodAsksForEip PodNoLongerAsks IntentBeforePurchase NoAddressForEip TagsIncomplete
+    SameNameBefore PodIsRunning PodIsElsewhere PodCannotCarry AssociationInPlace AddressLeaves
+    EipDeleted EipGone EipAndPodGone NothingLeft Surplus Unclaimed StatusBehind
+    LeftByOlderOperator);
+said!(Absence: Gone NotManaged NotAutocreate Finished Unscheduled WithoutIp SandboxDown Terminating
+    HostNetwork Ipv6Only OtherUid ClaimedBy);
+said!(Subject: Cluster Eip Pod Address);
+said!(Wait: Unread Pod MaybeAllocated AddressLost Untagged QuotaReached NamespaceLimit NodeUnknown
+    InterfaceNotFound TargetOccupied TargetLeaving PausedAfterError NameTaken PredecessorLeaves
+    Orphan TooManyOrphans DefinitionDeleted MovedRecently AnnotatedRecently InvalidPodName);
+
+fn word<T: Said>(said: &T) -> String {
+    format!("{}::{}", T::TYPE, said.variant())
+}
+
+fn words<T: Said>() -> impl Iterator<Item = String> {
+    T::VARIANTS.iter().map(|variant| format!("{}::{variant}", T::TYPE))
+}
+
+/// By rule: what no other rule says, a step for this reason or a note of this kind on this subject.
+const RULES: &[(&str, &str, &str)] = &[
+    ("allocate", "Action::Allocate", "Reason::NoAddressForEip"),
+    ("annotate", "Action::Annotate", "Reason::AssociationInPlace"),
+    ("associate", "Action::Associate", "Reason::PodIsRunning"),
+    ("clear", "Action::Clear", "Reason::AddressLeaves"),
+    ("complete", "Action::Tag", "Reason::TagsIncomplete"),
+    ("create", "Action::Create", "Reason::PodAsksForEip"),
+    ("disassociate", "Action::Disassociate", "Reason::PodIsElsewhere"),
+    ("hold", "Action::Hold", "Reason::IntentBeforePurchase"),
+    ("let_go", "Action::LetGo", "Reason::NothingLeft"),
+    ("orphans", "Action::Release", "Reason::Unclaimed"),
+    ("record", "Action::Record", "Reason::StatusBehind"),
+    ("release", "Action::Release", "Reason::EipDeleted"),
+    ("retire", "Action::Delete", "Reason::PodNoLongerAsks"),
+    ("surplus", "Action::Release", "Reason::Surplus"),
+    ("take_up", "Action::Tag", "Reason::SameNameBefore"),
+    ("unblock", "Action::Unblock", "Reason::LeftByOlderOperator"),
+    ("unread", "Subject::Cluster", "Wait::Unread"),
+];
+
+/// The words of a plan as it is printed, and which of them stand in one line.
+fn said_in(plan: &Plan) -> (Vec<String>, Vec<(String, String)>) {
+    let steps = plan.steps.iter().map(|step| {
+        let absence = match &step.reason {
+            Reason::PodNoLongerAsks { absence, .. } | Reason::PodCannotCarry { absence, .. } => {
+                Some(absence)
+            }
+            _ => None,
+        };
+        (word(&step.action), word(&step.reason), absence)
+    });
+    let notes = plan.notes.iter().map(|note| {
+        let absence = match &note.wait {
+            Wait::Pod { absence, .. } => Some(absence),
+            _ => None,
+        };
+        (word(&note.subject), word(&note.wait), absence)
+    });
+    let (mut words, mut lines) = (Vec::new(), Vec::new());
+    for (what, why, absence) in steps.chain(notes) {
+        words.extend([what.clone(), why.clone()]);
+        words.extend(absence.map(word));
+        lines.push((what, why));
+    }
+    (words, lines)
+}
+
+#[test]
+fn the_stories_show_everything_that_a_plan_can_say() {
+    let (mut shown, mut lines) = (BTreeSet::new(), BTreeSet::new());
+    for path in stories() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (_, plans) = told(name, &fs::read_to_string(&path).unwrap());
+        for plan in &plans {
+            let (words, said) = said_in(plan);
+            shown.extend(words);
+            lines.extend(said);
+        }
+    }
+    let all = words::<Action>().chain(words::<Reason>()).chain(words::<Absence>());
+    let all = all.chain(words::<Subject>()).chain(words::<Wait>());
+    let unshown: Vec<String> = all.filter(|word| !shown.contains(word)).collect();
+    assert!(unshown.is_empty(), "no story shows {unshown:?}");
+    for (rule, what, why) in RULES {
+        let line = ((*what).to_owned(), (*why).to_owned());
+        assert!(lines.contains(&line), "no story shows the rule {rule}");
+    }
+}
+
+/// A rule counts as shown by what only it says, so that must be true of its file, and of no other.
+#[test]
+fn each_rule_is_told_from_the_others() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/rules");
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if file == "mod" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (rule, what, why) in RULES {
+            let says = text.contains(what) && text.contains(why);
+            assert_eq!(says, *rule == file, "whether {file} says {what} for {why}");
+        }
+        files.insert(file);
+    }
+    let rules: BTreeSet<String> = RULES.iter().map(|(rule, ..)| (*rule).to_owned()).collect();
+    assert_eq!(rules, files, "the rules in the table, and those in src/plan/rules");
 }

@@ -238,7 +238,8 @@ said!(Absence: Gone NotManaged NotAutocreate Finished Unscheduled WithoutIp Sand
 said!(Subject: Cluster Eip Pod Address);
 said!(Wait: Unread Pod MaybeAllocated AddressLost Untagged QuotaReached NamespaceLimit NodeUnknown
     InterfaceNotFound TargetOccupied TargetLeaving PausedAfterError NameTaken PredecessorLeaves
-    Orphan TooManyOrphans DefinitionDeleted MovedRecently AnnotatedRecently InvalidPodName);
+    Orphan TooManyOrphans DefinitionDeleted Protected MovedRecently AnnotatedRecently
+    InvalidPodName);
 
 fn word<T: Said>(said: &T) -> String {
     format!("{}::{}", T::TYPE, said.variant())

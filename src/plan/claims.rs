@@ -26,6 +26,11 @@ impl Claim<'_> {
         self.key.sibling(&self.eip.pod)
     }
 
+    /// Whether it ends: it is being deleted, and its addresses may be given back.
+    pub fn ends(&self, snapshot: &Snapshot) -> bool {
+        self.eip.deleting && !snapshot.holds_releases() && snapshot.protection(self.eip).is_none()
+    }
+
     /// The target whose interface must be found: an association is due there now, or will be once
     /// there is an address.
     pub fn needs_interface(&self) -> Option<&Target<'_>> {

@@ -75,15 +75,17 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
             let definition = snapshot.definition.known();
             let kept = definition.is_none_or(|one| one.deleting && !one.release_all);
             need(!kept, || format!("{address} goes while the definition of Eips does"))?;
+            let eips = snapshot.eips.known().into_iter().flatten();
+            let eip = eips.into_iter().find(|(_, eip)| eip.uid == *eip_uid).map(|(_, eip)| eip);
+            let protected = snapshot.settings.protect || eip.is_some_and(|eip| eip.protected);
+            need(!protected, || format!("{address} goes, and is protected"))?;
             need(found.association.is_none(), || format!("{address} is associated"))?;
             need(found.eip == *eip_uid, || format!("{address} is not of Eip uid {eip_uid}"))?;
             if absent.is_some() {
                 return orphan_fault(snapshot, address, found);
             }
-            let eips = snapshot.eips.known().into_iter().flatten();
-            let eip = eips.into_iter().find(|(_, eip)| eip.uid == *eip_uid);
             need(eip.is_some(), || format!("{address} goes, and its Eip does not exist"))?;
-            let lives = eip.is_some_and(|(_, eip)| !eip.deleting);
+            let lives = eip.is_some_and(|eip| !eip.deleting);
             let others = addresses_of(snapshot, eip_uid).into_iter().any(|id| id != address);
             need(!lives || others, || format!("the only address of a living Eip, {address}"))
         }

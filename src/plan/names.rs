@@ -23,6 +23,8 @@ pub const FINALIZER: &str = "eip.materialize.cloud/destroy";
 /// Finalizers that the older operator left on pods; they block drains and are removed.
 pub const LEGACY_POD_FINALIZERS: [&str; 2] =
     ["eip.materialize.cloud/disassociate", "eip.aws.materialize.com/disassociate"];
+/// On an Eip, with the value [`TRUE`]: its address is not released.
+pub const PROTECT_ANNOTATION: &str = "eip.materialize.cloud/protect";
 /// On the definition of Eips while it is being deleted: the addresses may go with it.
 pub const RELEASE_ALL: &str = "eip.materialize.cloud/release-all";
 /// Field manager of every write.

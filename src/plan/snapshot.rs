@@ -141,10 +141,22 @@ pub struct Eip {
     pub held: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub deleting: bool,
+    /// A person has annotated it `eip.materialize.cloud/protect=true`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub protected: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub generation: i64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub status: Status,
+}
+
+/// What keeps the operator from releasing an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// That of the Eip.
+    Annotation,
+    /// `PROTECT=true`, which holds for all.
+    Setting,
 }
 
 /// What the status of an Eip says. Output: at most a hint for its own claim.
@@ -303,6 +315,12 @@ impl Snapshot {
     /// meant to cost all addresses, or nobody knows.
     pub fn holds_releases(&self) -> bool {
         self.definition.known().is_none_or(|one| one.deleting && !one.release_all)
+    }
+
+    /// What a person has set against the release of any address of this Eip.
+    pub fn protection(&self, eip: &Eip) -> Option<Protection> {
+        let by = if eip.protected { Protection::Annotation } else { Protection::Setting };
+        (eip.protected || self.settings.protect).then_some(by)
     }
 
     /// Reads the YAML document. Errors name the line and what was expected there.

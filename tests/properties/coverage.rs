@@ -20,7 +20,7 @@ const SAID: &str = "create delete hold let_go allocate release tag associate dis
     PodTerminating HostNetwork UnsupportedIPFamily PodReplaced Conflict \
     Unread MaybeAllocated AddressLost Untagged QuotaExceeded NamespaceLimit NodeUnknown \
     WaitingForENI TargetOccupied AddressLimitExceeded NameTaken PredecessorLeaves \
-    Orphan TooManyOrphans DefinitionDeleted MovedRecently AnnotatedRecently \
+    Orphan TooManyOrphans DefinitionDeleted Protected MovedRecently AnnotatedRecently \
     InvalidPodName";
 
 #[test]

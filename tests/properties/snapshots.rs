@@ -201,13 +201,23 @@ fn eip(key: Key) -> BoxedStrategy<Eip> {
         let made_for = uids("p", &Key::new(namespace.clone(), pod.clone()));
         (Just(pod), weighted(0.3, made_for))
     });
-    let marks = (chance(85), chance(15), 0..3_i64);
+    let marks = (chance(85), chance(15), chance(5), 0..3_i64);
     let created = mostly(&["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]);
     (uids("e", &key), owner, marks, created, statuses())
         .prop_map(|(uid, owner, marks, created, status)| {
             let (pod, autocreated_for) = owner;
-            let (held, deleting, generation) = marks;
-            Eip { uid, pod, created, autocreated_for, held, deleting, generation, status }
+            let (held, deleting, protected, generation) = marks;
+            Eip {
+                uid,
+                pod,
+                created,
+                autocreated_for,
+                held,
+                deleting,
+                protected,
+                generation,
+                status,
+            }
         })
         .boxed()
 }
@@ -334,15 +344,16 @@ fn quota() -> BoxedStrategy<Quota> {
 
 fn settings() -> BoxedStrategy<Settings> {
     let scope = weighted(0.1, mostly(NAMESPACES));
-    let orphans = (chance(60), seconds(), weighted(0.5, 0..4_u64));
+    let orphans = (chance(3), chance(60), seconds(), weighted(0.5, 0..4_u64));
     let limit = weighted(0.3, 0..4_u64);
     (scope, chance(50), limit, orphans, seconds())
         .prop_map(|(namespace, allow_host_network, namespace_limit, orphans, settle)| {
-            let (release_orphans, orphan_grace, max_releases) = orphans;
+            let (protect, release_orphans, orphan_grace, max_releases) = orphans;
             Settings {
                 namespace,
                 allow_host_network,
                 namespace_limit,
+                protect,
                 release_orphans,
                 orphan_grace,
                 max_releases,

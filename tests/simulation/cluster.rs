@@ -43,6 +43,8 @@ pub struct Cluster {
     pub eips: BTreeMap<Key, Eip>,
     /// By uid, since when it is being deleted or has lost our finalizer by a stranger's hand.
     pub unfit_since: BTreeMap<Uid, u64>,
+    /// By uid of an Eip, since when it is protected.
+    pub protected_since: BTreeMap<Uid, u64>,
     pub hosts: BTreeMap<String, Host>,
     pub definition: Definition,
     /// By uid, when an Eip ceased to exist.
@@ -117,8 +119,20 @@ impl Cluster {
         if let Some(eip) = self.eips.get_mut(key) {
             self.unfit_since.entry(eip.uid.clone()).or_insert(now);
             self.gone_since.insert(eip.uid.clone(), now);
+            if eip.protected {
+                self.protected_since.insert(uid.clone(), now);
+            }
             (eip.uid, eip.held) = (uid, held);
             eip.deleting = false;
+        }
+    }
+
+    pub fn protect(&mut self, key: &Key, protected: bool, now: u64) {
+        let Some(eip) = self.eips.get_mut(key) else { return };
+        eip.protected = protected;
+        match protected {
+            true => drop(self.protected_since.entry(eip.uid.clone()).or_insert(now)),
+            false => drop(self.protected_since.remove(&eip.uid)),
         }
     }
 

@@ -213,6 +213,7 @@ impl Ledger {
                 need(ends.is_none_or(|since| since > at.observed_at), || {
                     format!("S14: {address} goes while the definition is being deleted")
                 })?;
+                self.protected(address, eip_uid, cluster, at, scenario)?;
                 if let Some(key) = absent {
                     let undated = account.elastics.get(address).filter(|one| {
                         one.tags().allocated_at.is_none()
@@ -284,6 +285,26 @@ impl Ledger {
             Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),
             _ => Ok(()),
         }
+    }
+
+    /// S14, on what a person protects, as far as the look could know. An Eip whose finalizer a
+    /// stranger has taken off is gone, and protects nothing any more (seed 4121).
+    fn protected(
+        &self,
+        id: &AllocationId,
+        uid: &Uid,
+        cluster: &Cluster,
+        at: &Moment<'_>,
+        scenario: &Scenario,
+    ) -> Check {
+        let age = |kind: &Kind| match kind {
+            Kind::StaleLists { millis } => *millis,
+            _ => 0,
+        };
+        let age = scenario.faults.iter().map(|fault| age(&fault.kind)).max().unwrap_or(0);
+        let since = cluster.eip(uid).and_then(|_| cluster.protected_since.get(uid));
+        let known = since.is_some_and(|since| since + age < at.observed_at);
+        need(!scenario.settings.protect && !known, || format!("S14: {id} goes and is protected"))
     }
 
     /// S14, on names: none of an Eip that is there, and none while there are no Eips at all.

@@ -86,6 +86,11 @@ pub enum User {
         key: Key,
         pod: String,
     },
+    /// Annotates an Eip so that its address is not released, or takes that back.
+    Protect {
+        key: Key,
+        protected: bool,
+    },
     StripFinalizer {
         key: Key,
     },
@@ -280,9 +285,14 @@ impl Scenario {
                 deeds.push((at + nth * SECOND, User::Retarget { key: key.clone() }));
             }
         }
+        let careful = &mut Chance::new(seed ^ 0xca2ef1);
+        if careful.happens(10) {
+            protect(&mut deeds, careful);
+        }
         deeds.sort_by_key(|(at, _)| *at);
         let apart = &mut Chance::new(seed ^ 0xdec1de);
-        let settings = settings(&mut deeds, apart);
+        let mut settings = settings(&mut deeds, apart);
+        settings.protect = careful.happens(3);
         let prefixes = apart.happens(25);
         if matches!(seed % 7, 0 | 4) {
             bursts(&mut deeds, apart);
@@ -361,6 +371,22 @@ fn bursts(deeds: &mut [(u64, User)], chance: &mut Chance) {
     for index in 1..deeds.len() {
         if chance.happens(60) {
             deeds[index].0 = deeds[index - 1].0 + chance.between(0, 400);
+        }
+    }
+}
+
+/// Eips are protected, deleted all the same, and some are let go later.
+fn protect(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) {
+    for _ in 0..chance.between(1, 4) {
+        let (at, key) = (chance.between(0, TROUBLED / 2), eip_key(chance));
+        deeds.push((at, User::Protect { key: key.clone(), protected: true }));
+        if chance.happens(70) {
+            let at = at + chance.between(0, TROUBLED / 4);
+            deeds.push((at, User::DeleteEip { key: key.clone() }));
+        }
+        if chance.happens(50) {
+            let at = at + chance.between(0, TROUBLED / 2);
+            deeds.push((at, User::Protect { key, protected: false }));
         }
     }
 }

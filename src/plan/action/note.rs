@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::Absence;
-use crate::plan::snapshot::{AllocationId, Key, Uid};
+use crate::plan::snapshot::{AllocationId, Key, Protection, Uid};
 
 /// What a note is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +111,10 @@ pub enum Wait {
     },
     /// The definition is being deleted, and nobody has said that the addresses may go with it.
     DefinitionDeleted,
+    /// A person has said that it is not released.
+    Protected {
+        by: Protection,
+    },
     /// The address was moved a moment ago.
     MovedRecently {
         seconds: u64,
@@ -145,6 +149,7 @@ impl Wait {
             Self::Orphan { .. } => "Orphan",
             Self::TooManyOrphans { .. } => "TooManyOrphans",
             Self::DefinitionDeleted => "DefinitionDeleted",
+            Self::Protected { .. } => "Protected",
             Self::MovedRecently { .. } => "MovedRecently",
             Self::AnnotatedRecently { .. } => "AnnotatedRecently",
             Self::InvalidPodName { .. } => "InvalidPodName",
@@ -166,6 +171,8 @@ impl Wait {
                  answer was lost; nothing is bought until it would have shown"
                     .to_owned()
             }
+            // AWS puts another text into each refusal.
+            Self::Unread { part, .. } => format!("{part} could not be read"),
             Self::PausedAfterError { message, .. } => message.clone(),
             Self::MovedRecently { .. } => {
                 "its address was moved a moment ago and is not moved again at once".to_owned()
@@ -253,6 +260,14 @@ impl fmt::Display for Wait {
             Self::DefinitionDeleted => f.write_str(
                 "the definition eips.materialize.cloud is being deleted; its address is kept until \
                  a person annotates the definition eip.materialize.cloud/release-all=true",
+            ),
+            Self::Protected { by: Protection::Annotation } => f.write_str(
+                "held: protected by the annotation eip.materialize.cloud/protect=true; the address \
+                 is kept until a person removes that",
+            ),
+            Self::Protected { by: Protection::Setting } => f.write_str(
+                "held: protected by PROTECT=true of the operator; the address is kept until that \
+                 is changed",
             ),
             Self::MovedRecently { seconds } => {
                 write!(f, "its address was moved a moment ago; it is moved again in {seconds} s")

@@ -156,6 +156,8 @@ fn a_step_that_the_world_does_not_bear_out_is_named() {
         (release(), "eip: e-leaving", "eip: e-web", "not of Eip uid e-leaving"),
         (release(), "eip: e-leaving", "association: a, eip: e-leaving", "is associated"),
         (release(), "{deleting: false}", "{deleting: true}", "while the definition"),
+        (release(), "gone-0, held: true", "gone-0, protected: true, held: true", "is protected"),
+        (release(), "{settle: 300", "{settle: 300, protect: true", "is protected"),
         (release_orphan(), "release_orphans: true", "release_orphans: false", "nobody asked"),
         (release_orphan(), "cluster: c1, eip: e-lost", "eip: e-lost", "nobody asked"),
         (release_orphan(), "uid: e-web", "uid: e-lost", "may belong to an Eip"),

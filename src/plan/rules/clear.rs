@@ -51,6 +51,5 @@ fn stays(snapshot: &Snapshot, claim: &Claim<'_>, key: &Key, pod: &Pod, id: &Allo
         .addresses
         .iter()
         .any(|(own, address)| *own == id && address.private_ip == Some(target.ip));
-    let ends = claim.eip.deleting && !snapshot.holds_releases();
-    !ends && target.key == *key && target.pod.uid == pod.uid && there
+    !claim.ends(snapshot) && target.key == *key && target.pod.uid == pod.uid && there
 }

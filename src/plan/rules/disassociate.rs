@@ -48,7 +48,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 }
 
 fn reason_to_leave(snapshot: &Snapshot, claim: &Claim<'_>, address: &Address) -> Option<Reason> {
-    if claim.eip.deleting && !snapshot.holds_releases() {
+    if claim.ends(snapshot) {
         return Some(Reason::EipDeleted);
     }
     let pod = claim.pod_key();

@@ -124,6 +124,7 @@ fn due_in(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Option<u
     let eips = snapshot.eips.known()?;
     let settings = &snapshot.settings;
     let may = settings.release_orphans
+        && !settings.protect
         && !snapshot.holds_releases()
         && !eips.is_empty()
         && !eips.contains_key(&eip_of(address));

@@ -19,7 +19,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         // would be a guess.
         let unclear = matches!(claim.seat, Seat::Unknown)
             || carrier_unread(draft.snapshot, claim)
-            || matches!(draft.wait_of(claim.key), Some(Wait::Unread { .. }));
+            || matches!(draft.wait_of(claim.key), Some(Wait::Unread { part, .. })
+                if !matches!(*part, "nodes" | "interfaces"));
         // A status in between would be a second write for the same change.
         let unfinished = draft
             .steps_of(&claim.eip.uid)
@@ -68,6 +69,11 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
             status.reason = ASSOCIATED.to_owned();
             let ip = status.ip.as_deref().unwrap_or_default();
             status.message = format!("{ip} is on pod {} at {}", target.key, target.ip);
+            // Why its deletion waits is what a person wants to know of it.
+            if let Some(wait) = draft.wait_of(claim.key).filter(|_| claim.eip.deleting) {
+                status.reason = wait.code();
+                status.message = format!("{}; {}", status.message, wait.lasting_text());
+            }
         }
         None => {
             status.pod = old.pod.clone().filter(|name| out_of_the_list(draft, claim, name));

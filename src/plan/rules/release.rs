@@ -1,7 +1,8 @@
 //! Law: the idle address of an Eip that is being deleted goes back to AWS.
 //!
-//! Not while the definition of Eips is being deleted: that deletes every Eip, which nobody may have
-//! meant to cost all addresses.
+//! Not while a person protects it: the Eip stays, being deleted, until that ends. Nor while the
+//! definition of Eips is being deleted: that deletes every Eip, which nobody may have meant to cost
+//! all addresses.
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::Claim;
@@ -13,6 +14,12 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         if draft.snapshot.holds_releases() {
             if draft.snapshot.definition.known().is_some() && !claim.addresses.is_empty() {
                 draft.wait(Subject::Eip(claim.key.clone()), Wait::DefinitionDeleted);
+            }
+            continue;
+        }
+        if let Some(by) = draft.snapshot.protection(claim.eip) {
+            if !claim.addresses.is_empty() {
+                draft.wait(Subject::Eip(claim.key.clone()), Wait::Protected { by });
             }
             continue;
         }

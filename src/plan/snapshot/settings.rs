@@ -16,6 +16,9 @@ pub struct Settings {
     /// `NAMESPACE_LIMIT`: Eips that a namespace may hold addresses for; any number when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_limit: Option<u64>,
+    /// `PROTECT`: no address is released.
+    #[serde(skip_serializing_if = "is_default")]
+    pub protect: bool,
     /// `RELEASE_ORPHANS`: whether an address whose Eip does not exist is released.
     #[serde(skip_serializing_if = "is_default")]
     pub release_orphans: bool,
@@ -35,6 +38,7 @@ impl Default for Settings {
             namespace: None,
             allow_host_network: false,
             namespace_limit: None,
+            protect: false,
             release_orphans: false,
             orphan_grace: ORPHAN_GRACE,
             max_releases: None,

@@ -22,6 +22,10 @@ pub fn liveness(world: &World) -> Vec<String> {
         if eip.deleting && cluster.definition.deleting && !cluster.definition.release_all {
             continue; // held until a person says that the addresses may go
         }
+        let protected = eip.protected || world.scenario.settings.protect;
+        if eip.deleting && protected && account.of(&eip.uid).next().is_some() {
+            continue; // held until a person no longer protects it
+        }
         let recorded = eip.status.allocation.as_ref();
         if eip.deleting && recorded.is_some_and(|id| world.ledger.untagged.contains(id)) {
             continue; // a person took our tags off its address, and has the say
@@ -90,7 +94,8 @@ fn is_broken(world: &World, key: &Key, eip: &Eip) -> bool {
 /// L3: with RELEASE_ORPHANS what has no Eip is gone, unless that would be too many.
 fn orphans_left(world: &World) -> Option<String> {
     let (account, cluster, settings) = (&world.account, &world.cluster, &world.scenario.settings);
-    let held = cluster.definition.deleting && !cluster.definition.release_all
+    let held = settings.protect
+        || cluster.definition.deleting && !cluster.definition.release_all
         || world.scenario.broken.is_some();
     if !settings.release_orphans
         || cluster.eips.is_empty()
@@ -125,8 +130,11 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
     });
     let contested = rivals.count() > 0;
     let own: Vec<_> = account.of(&eip.uid).collect();
-    need(own.len() <= 1, || format!("L4: eip {key} has {} addresses", own.len()))?;
-    let Some((id, one)) = own.first() else {
+    let protected = eip.protected || world.scenario.settings.protect;
+    need(own.len() <= 1 || protected, || format!("L4: eip {key} has {} addresses", own.len()))?;
+    // Of two that are protected either may serve (seed 56832).
+    let serving = own.iter().find(|(_, one)| on(one).is_some());
+    let Some((id, one)) = serving.or(own.first()) else {
         let full = account.living().count() as u64 >= account.limit;
         let lost = world.ledger.robbed.contains(&eip.uid) && eip.autocreated_for.is_none();
         let never =

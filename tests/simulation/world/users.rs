@@ -51,6 +51,10 @@ impl World {
                 self.cluster.delete_eip(&key, now);
                 Vec::new()
             }
+            User::Protect { key, protected } => {
+                self.cluster.protect(&key, protected, now);
+                Vec::new()
+            }
             User::Rename { key, pod } => {
                 if let Some(eip) = self.cluster.eips.get_mut(&key)
                     && eip.autocreated_for.is_none()

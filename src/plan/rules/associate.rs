@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::{Claim, Seat, Target};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Interface, InterfaceId, Snapshot};
+use crate::plan::snapshot::{Interface, InterfaceId, Part, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
@@ -35,10 +35,9 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
     }
     let interface = match find_interface(draft.snapshot, target) {
         Ok(interface) => interface,
-        Err(Some(wait)) => return draft.wait(Subject::Eip(claim.key.clone()), wait),
-        Err(None) => return,
+        Err(wait) => return draft.wait(Subject::Eip(claim.key.clone()), wait),
     };
-    if let Some(wait) = occupant(draft, interface, target) {
+    if let Some(wait) = occupant(draft, interface, target, &address.ip) {
         return draft.wait(Subject::Eip(claim.key.clone()), wait);
     }
     if let Some(seconds) = draft.snapshot.recent.dwelling.get(&claim.eip.uid) {
@@ -61,23 +60,23 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
 fn find_interface<'a>(
     snapshot: &'a Snapshot,
     target: &Target<'_>,
-) -> Result<&'a InterfaceId, Option<Wait>> {
-    let (Some(nodes), Some(interfaces)) = (snapshot.nodes.known(), snapshot.interfaces.known())
-    else {
-        return Err(None); // said by the rule on unread parts
+) -> Result<&'a InterfaceId, Wait> {
+    let unread = |part, why: &String| Wait::Unread { part, why: why.clone() };
+    let (nodes, interfaces) = match (&snapshot.nodes, &snapshot.interfaces) {
+        (Part::Known(nodes), Part::Known(interfaces)) => (nodes, interfaces),
+        (Part::Unknown(why), _) => return Err(unread("nodes", why)),
+        (_, Part::Unknown(why)) => return Err(unread("interfaces", why)),
     };
     let node = target.pod.node.clone().unwrap_or_default();
     let instance = nodes.get(&node).and_then(|node| node.instance.as_deref());
-    let Some(instance) = instance else { return Err(Some(Wait::NodeUnknown { node })) };
+    let Some(instance) = instance else { return Err(Wait::NodeUnknown { node }) };
     interfaces
         .iter()
         .find(|(_, interface)| {
             interface.holds(target.ip) && instance_of(interfaces, interface) == Some(instance)
         })
         .map(|(id, _)| id)
-        .ok_or_else(|| {
-            Some(Wait::InterfaceNotFound { pod: target.key.clone(), ip: target.ip, node })
-        })
+        .ok_or_else(|| Wait::InterfaceNotFound { pod: target.key.clone(), ip: target.ip, node })
 }
 
 /// The instance an interface belongs to, a branch interface by way of its trunk.
@@ -91,8 +90,14 @@ fn instance_of<'a>(
     }
 }
 
-/// What is on the target IP already. AssociateAddress would throw it off.
-fn occupant(draft: &Draft<'_>, interface: &InterfaceId, target: &Target<'_>) -> Option<Wait> {
+/// What is on the target IP already. AssociateAddress would throw it off. `own`: the address that is
+/// to come there, which the interfaces may show for a while after it was taken off.
+fn occupant(
+    draft: &Draft<'_>,
+    interface: &InterfaceId,
+    target: &Target<'_>,
+    own: &str,
+) -> Option<Wait> {
     let (snapshot, ip) = (draft.snapshot, target.ip);
     let of_ours = snapshot.addresses.known().into_iter().flatten().find(|(_, address)| {
         address.interface.as_ref() == Some(interface) && address.private_ip == Some(target.ip)
@@ -101,7 +106,10 @@ fn occupant(draft: &Draft<'_>, interface: &InterfaceId, target: &Target<'_>) -> 
     let Some((id, address)) = of_ours else {
         // Pods on the network of their node share its IP, which carries one address.
         let by = seen().or_else(|| draft.comes_to(interface, ip));
-        return by.map(|by| Wait::TargetOccupied { ip, by });
+        return by.map(|by| match by == own {
+            true => Wait::TargetLeaving { ip, by },
+            false => Wait::TargetOccupied { ip, by },
+        });
     };
     let by = format!("{} ({id})", address.ip);
     let leaves = draft.ends(id);

@@ -200,10 +200,17 @@ fn pod_fields(pod: &Pod) -> Fields {
     ])
 }
 
-/// Foreign text must not forge a line or a colour: control characters are written out.
+/// Foreign text must not forge a line or a colour, nor turn the order of what is read: control
+/// characters are written out, and so are what separates lines and what marks the direction of text
+/// or is not seen (Unicode, "Format", as far as it can mislead).
 pub fn escaped(text: &str) -> String {
+    let misleads = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
     let escape = |c: char| {
-        if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+        if c.is_control() || misleads(c) { c.escape_default().to_string() } else { c.to_string() }
     };
     text.chars().map(escape).collect()
 }

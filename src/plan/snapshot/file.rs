@@ -10,7 +10,8 @@ impl Snapshot {
     pub fn from_file(text: &str) -> Result<Self, String> {
         let mut lines = text.lines();
         let Some(at) = lines.position(|line| line.trim_end() == WORLD) else {
-            if text.trim_start().starts_with('#') && text.contains("```") {
+            let fenced = text.lines().any(|line| line.starts_with("```"));
+            if text.trim_start().starts_with('#') && fenced {
                 return Err(format!("this looks like a story and has no world: a fence {WORLD}"));
             }
             return Self::from_yaml(text);

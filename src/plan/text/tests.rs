@@ -58,3 +58,11 @@ fn each_step_says_a_word_for_machines() {
     let codes: Vec<&str> = foretold().steps.iter().map(|step| step.reason.code()).collect();
     assert_eq!(codes, ["NoAddressForEip", "StatusBehind", "StatusBehind"]);
 }
+
+#[test]
+fn foreign_text_forges_no_line_and_no_colour_and_turns_nothing_around() {
+    let hostile = "a\nb\r\u{1b}[31mc\u{85}\u{2028}d\u{202e}e\u{200b}\u{feff}\u{e0041}";
+    let told = escaped(hostile);
+    assert!(told.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{told}");
+    assert_eq!(escaped("web-0 → 10.0.1.2 … é 日本"), "web-0 → 10.0.1.2 … é 日本");
+}

@@ -5,40 +5,24 @@
 //! in one message, and so that the check is tested with plain strings. An empty value counts as
 //! unset.
 
+mod raw;
 mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+pub use self::raw::Raw;
+use self::raw::default;
 use crate::live::command::Command;
 use crate::live::wake::Schedule;
 use crate::plan::snapshot::Settings;
-
-/// The defaults, named once: clap shows them, and the check falls back to them for an empty value.
-mod default {
-    pub const TAGS: &str = "{}";
-    pub const DRY_RUN: &str = "false";
-    pub const INTERVAL: &str = "30s";
-    pub const MIN_EVENT_INTERVAL: &str = "1s";
-    pub const EC2_SETTLE: &str = "300s";
-    pub const ORPHAN_GRACE: &str = "600s";
-    pub const RELEASE_ORPHANS: &str = "false";
-    pub const EC2_RATE: &str = "4";
-    pub const EC2_BURST: &str = "20";
-    pub const INSTALL_CRD: &str = "true";
-    pub const ALLOW_HOST_NETWORK: &str = "false";
-    pub const LISTEN: &str = "[::]:8080";
-    pub const LOG_LEVEL: &str = "info";
-    pub const OTEL_MAP: &str = "{}";
-    pub const OTEL_LEVEL: &str = "DEBUG";
-    pub const OTEL_RATE: &str = "0.05";
-}
 
 /// The command line of `eip-operator`.
 #[derive(Debug, Parser)]
@@ -60,7 +44,13 @@ impl Cli {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let mut command = Cli::command();
+        if arguments.first().is_some_and(is_plugin) {
+            // Nobody means to run the loop with "kubectl eip".
+            command = command.bin_name("kubectl eip").subcommand_required(true);
+        }
+        let matches = command.try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         // Only an interval that somebody chose contradicts a schedule.
         if matches.value_source("reconcile_interval") == Some(ValueSource::DefaultValue) {
@@ -75,114 +65,15 @@ impl Cli {
     }
 }
 
+/// Whether kubectl runs this program, as its plugin: it is installed as `kubectl-eip`.
+fn is_plugin(program: &OsString) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == "kubectl-eip")
+}
+
 /// The exit code for what clap reports: 0 for help and version, 1 for a mistake, as for every other
 /// mistake in the settings; clap's own code for one is 2.
 pub fn exit_code(error: &clap::Error) -> u8 {
     u8::from(error.use_stderr())
-}
-
-/// The settings as text, exactly as given; nothing is judged yet.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Settings")]
-pub struct Raw {
-    /// Name of this cluster (required), written into the tags of every address: 1 to 100 letters,
-    /// digits, dots, underscores and hyphens, a letter or digit first
-    #[arg(long, env = "CLUSTER_NAME", global = true, hide_env_values = true)]
-    pub cluster_name: Option<String>,
-    /// The only namespace to serve; unset or empty means all
-    #[arg(long, env = "NAMESPACE", global = true, hide_env_values = true)]
-    pub namespace: Option<String>,
-    /// Further tags for every address, a JSON map of texts
-    #[arg(long, env = "DEFAULT_TAGS", global = true, hide_env_values = true,
-          default_value = default::TAGS)]
-    pub default_tags: Option<String>,
-    /// Say what would be done and change nothing
-    #[arg(long, env = "DRY_RUN", global = true, hide_env_values = true,
-          default_value = default::DRY_RUN, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub dry_run: Option<String>,
-    /// Time between two looks at the world; not together with a schedule
-    #[arg(long = "interval", env = "RECONCILE_INTERVAL", global = true, hide_env_values = true,
-          default_value = default::INTERVAL)]
-    pub reconcile_interval: Option<String>,
-    /// Times of the looks at the world as cron, 6 fields, seconds first, UTC; replaces the interval
-    #[arg(long = "schedule", env = "RECONCILE_SCHEDULE", global = true, hide_env_values = true)]
-    pub reconcile_schedule: Option<String>,
-    /// Shortest time between two looks when events arrive
-    #[arg(long, env = "MIN_EVENT_INTERVAL", global = true, hide_env_values = true,
-          default_value = default::MIN_EVENT_INTERVAL)]
-    pub min_event_interval: Option<String>,
-    /// How long EC2 may take to show what was done
-    #[arg(long, env = "EC2_SETTLE", global = true, hide_env_values = true,
-          default_value = default::EC2_SETTLE)]
-    pub ec2_settle: Option<String>,
-    /// Changing EC2 calls a second, for each kind of call
-    #[arg(long, env = "EC2_RATE", global = true, hide_env_values = true,
-          default_value = default::EC2_RATE)]
-    pub ec2_rate: Option<String>,
-    /// Changing EC2 calls that may go at once, for each kind of call
-    #[arg(long, env = "EC2_BURST", global = true, hide_env_values = true,
-          default_value = default::EC2_BURST)]
-    pub ec2_burst: Option<String>,
-    /// Release addresses whose Eip does not exist, instead of only reporting them
-    #[arg(long, env = "RELEASE_ORPHANS", global = true, hide_env_values = true,
-          default_value = default::RELEASE_ORPHANS, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub release_orphans: Option<String>,
-    /// How long such an address must have been without an Eip, without interruption
-    #[arg(long, env = "ORPHAN_GRACE", global = true, hide_env_values = true,
-          default_value = default::ORPHAN_GRACE)]
-    pub orphan_grace: Option<String>,
-    /// The most such addresses to release in an hour; when more are due, none is. Unset means a
-    /// tenth of the addresses there are, rounded up
-    #[arg(long, env = "MAX_RELEASES", global = true, hide_env_values = true)]
-    pub max_releases: Option<String>,
-    /// For how many Eips a namespace may hold addresses; unset means any number
-    #[arg(long, env = "NAMESPACE_LIMIT", global = true, hide_env_values = true)]
-    pub namespace_limit: Option<String>,
-    /// Install the custom resource definition at start; a dry run never does
-    #[arg(long, env = "INSTALL_CRD", global = true, hide_env_values = true,
-          default_value = default::INSTALL_CRD, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub install_crd: Option<String>,
-    /// Serve pods on the host network too, which publishes their whole node
-    #[arg(long, env = "ALLOW_HOST_NETWORK", global = true, hide_env_values = true,
-          default_value = default::ALLOW_HOST_NETWORK, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub allow_host_network: Option<String>,
-    /// The VPC of the pods; unset means the VPC of the nodes' instances
-    #[arg(long, env = "VPC_ID", global = true, hide_env_values = true)]
-    pub vpc_id: Option<String>,
-    /// Address and port of the health endpoints
-    #[arg(long = "listen", env = "LISTEN_ADDRESS", global = true, hide_env_values = true,
-          default_value = default::LISTEN)]
-    pub listen_address: Option<String>,
-    /// json or text; unset means text on a terminal, json elsewhere
-    #[arg(long, env = "LOG_FORMAT", global = true, hide_env_values = true)]
-    pub log_format: Option<String>,
-    /// What to log: a level, or a list of TARGET=LEVEL
-    #[arg(long, env = "RUST_LOG", global = true, hide_env_values = true,
-          default_value = default::LOG_LEVEL)]
-    pub log_level: Option<String>,
-    /// gRPC address of an OpenTelemetry collector, for traces; unset means no traces
-    #[arg(long, env = "OPENTELEMETRY_ENDPOINT", global = true, hide_env_values = true)]
-    pub opentelemetry_endpoint: Option<String>,
-    /// Headers for the collector, a JSON map of texts
-    #[arg(long, env = "OPENTELEMETRY_HEADERS", global = true, hide_env_values = true,
-          default_value = default::OTEL_MAP)]
-    pub opentelemetry_headers: Option<String>,
-    /// Fields of every span, a JSON map of texts
-    #[arg(long, env = "OPENTELEMETRY_TOPLEVEL_FIELDS", global = true, hide_env_values = true,
-          default_value = default::OTEL_MAP)]
-    pub opentelemetry_toplevel_fields: Option<String>,
-    /// What to trace: a level, or a list of TARGET=LEVEL
-    #[arg(long, env = "OPENTELEMETRY_LEVEL_TARGETS", global = true, hide_env_values = true,
-          default_value = default::OTEL_LEVEL)]
-    pub opentelemetry_level_targets: Option<String>,
-    /// Share of the traces to keep, from 0 to 1
-    #[arg(long, env = "OPENTELEMETRY_SAMPLE_RATE", global = true, hide_env_values = true,
-          default_value = default::OTEL_RATE)]
-    pub opentelemetry_sample_rate: Option<String>,
 }
 
 /// When the world is looked at without an event.
@@ -250,6 +141,8 @@ pub struct Config {
     pub ec2_rate: f64,
     /// Changing EC2 calls at once.
     pub ec2_burst: u32,
+    /// Whether no address is released at all.
+    pub protect: bool,
     /// Whether addresses whose Eip does not exist are released.
     pub release_orphans: bool,
     /// How long they must have been without one.
@@ -266,6 +159,8 @@ pub struct Config {
     pub vpc_id: Option<String>,
     /// Where the health endpoints listen.
     pub listen_address: SocketAddr,
+    /// Where the plan is served.
+    pub plan_address: SocketAddr,
     /// The format of the log; `None` depends on the terminal.
     pub log_format: Option<LogFormat>,
     /// The log's filter, in EnvFilter's syntax.
@@ -307,6 +202,7 @@ impl Config {
             ec2_settle: r.or("EC2_SETTLE", &raw.ec2_settle, default::EC2_SETTLE, duration_from_1s),
             ec2_rate: r.or("EC2_RATE", &raw.ec2_rate, default::EC2_RATE, rate),
             ec2_burst: r.or("EC2_BURST", &raw.ec2_burst, default::EC2_BURST, burst),
+            protect: r.or("PROTECT", &raw.protect, default::PROTECT, yes_or_no),
             release_orphans: r.or(
                 "RELEASE_ORPHANS",
                 &raw.release_orphans,
@@ -329,10 +225,13 @@ impl Config {
                 yes_or_no,
             ),
             vpc_id: r.optional("VPC_ID", &raw.vpc_id, vpc_id),
-            // A wrong address is `None` here and a problem in `r`, so this port 0 is never served.
-            listen_address: r
-                .or("LISTEN_ADDRESS", &raw.listen_address, default::LISTEN, address)
-                .unwrap_or(SocketAddr::from(([0; 16], 0))),
+            listen_address: listener(r.or(
+                "LISTEN_ADDRESS",
+                &raw.listen_address,
+                default::LISTEN,
+                address,
+            )),
+            plan_address: listener(r.or("PLAN_ADDRESS", &raw.plan_address, default::PLAN, address)),
             log_format: r.optional("LOG_FORMAT", &raw.log_format, log_format),
             log_level: r.or("RUST_LOG", &raw.log_level, default::LOG_LEVEL, filter),
             tracing: tracing(&mut r, raw),
@@ -356,6 +255,7 @@ impl Config {
             namespace: self.namespace.clone(),
             allow_host_network: self.allow_host_network,
             namespace_limit: self.namespace_limit,
+            protect: self.protect,
             release_orphans: self.release_orphans,
             orphan_grace: self.orphan_grace.as_secs(),
             max_releases: self.max_releases,
@@ -367,6 +267,11 @@ impl Config {
     pub fn installs_crd(&self) -> bool {
         self.install_crd && !self.dry_run
     }
+}
+
+/// A wrong address is `None` here and a problem already, so this port 0 is never served.
+fn listener(address: Option<SocketAddr>) -> SocketAddr {
+    address.unwrap_or(SocketAddr::from(([0; 16], 0)))
 }
 
 fn rhythm(r: &mut values::Reader, raw: &Raw) -> Rhythm {

@@ -1,9 +1,9 @@
 //! The watches of Eips and managed pods. They ring the mailbox when a fact that matters has
 //! changed, and no decision reads what they saw: a stale cache has released live addresses before.
 //!
-//! Annotations, finalizers, the Eip's status and resourceVersions are no facts: the operator writes
-//! them, and its own writes must not ring. What a stranger does to them is repaired within one
-//! interval.
+//! A pod's annotations, finalizers, the Eip's status and resourceVersions are no facts: the operator
+//! writes them, and its own writes must not ring. What a stranger does to them is repaired within
+//! one interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use super::crd::Eip;
 use super::kubernetes::failure;
 use super::wake::{Ringer, Wake};
+use crate::plan::names::PROTECT_ANNOTATION;
 
 /// Pods with this label are managed.
 const MANAGED: &str = "eip.materialize.cloud/manage=true";
@@ -84,6 +85,8 @@ struct EipFacts {
     uid: Option<String>,
     deleting: bool,
     labels: BTreeMap<String, String>,
+    /// What a person says about its release.
+    protect: Option<String>,
     pod_name: Option<Value>,
 }
 
@@ -97,10 +100,12 @@ impl Seen for SeenEip {
         &self.metadata
     }
     fn facts(&self) -> EipFacts {
+        let annotations = self.metadata.annotations.as_ref();
         EipFacts {
             uid: self.metadata.uid.clone(),
             deleting: self.metadata.deletion_timestamp.is_some(),
             labels: self.metadata.labels.clone().unwrap_or_default(),
+            protect: annotations.and_then(|all| all.get(PROTECT_ANNOTATION).cloned()),
             pod_name: self.spec.get("podName").cloned(),
         }
     }

@@ -31,9 +31,14 @@ pub(super) fn eip(object: &EipObject) -> Eip {
         autocreated_for: owner.filter(|_| autocreated).map(|owner| owner.uid.clone()),
         held: object.finalizers().iter().any(|one| one == names::FINALIZER),
         deleting: object.meta().deletion_timestamp.is_some(),
+        protected: is_protected(object),
         generation: object.meta().generation.unwrap_or_default(),
         status: object.status.as_ref().map(status).unwrap_or_default(),
     }
+}
+
+fn is_protected(object: &EipObject) -> bool {
+    object.annotations().get(names::PROTECT_ANNOTATION).is_some_and(|value| value == names::TRUE)
 }
 
 fn status(object: &EipStatus) -> Status {
@@ -118,6 +123,22 @@ pub(super) fn pod(object: &core::Pod) -> Pod {
     }
 }
 
+/// When an Event was last seen: the older API of Events and the newer one say it apart.
+pub(super) fn time_of(event: &core::Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    let micro = series.or(event.event_time.as_ref()).map(|time| time.0);
+    event.last_timestamp.as_ref().map(|time| time.0).or(micro)
+}
+
+/// `2026-11-25T19:00:00Z Pod Scheduled: Successfully assigned …`
+pub(super) fn event(event: &core::Event) -> String {
+    let time = time_of(event).map_or_else(String::new, |time| format!("{time:.0} "));
+    let kind = event.involved_object.kind.as_deref().unwrap_or("object");
+    let reason = event.reason.as_deref().unwrap_or("unknown");
+    let message = event.message.as_deref().unwrap_or_default();
+    format!("{time}{kind} {reason}: {message}")
+}
+
 /// The IPv4 address of a pod, which in a dual-stack cluster may be its second one.
 fn pod_ip(status: &core::PodStatus) -> Option<IpAddr> {
     let all = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
@@ -170,6 +191,18 @@ mod tests {
         };
         assert!(labelled("true"));
         assert!(!labelled("false") && !labelled("True") && !labelled(""));
+    }
+
+    #[test]
+    fn an_eip_is_protected_by_its_annotation_when_that_is_true() {
+        let annotated = |value: &str| {
+            let annotations = json!({names::PROTECT_ANNOTATION: value});
+            let object = json!({"apiVersion": "materialize.cloud/v1", "kind": "Eip",
+                "metadata": {"annotations": annotations}, "spec": {"podName": "web-0"}});
+            eip(&serde_json::from_value(object).unwrap()).protected
+        };
+        assert!(annotated("true"));
+        assert!(!annotated("false") && !annotated("yes"));
     }
 
     #[test]

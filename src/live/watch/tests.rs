@@ -63,6 +63,17 @@ fn each_fact_of_a_pod_rings_when_it_changes() {
 }
 
 #[test]
+fn an_eip_rings_when_a_person_protects_it_and_when_that_ends() {
+    let protected = |value: &str| {
+        let annotations = json!({PROTECT_ANNOTATION: value});
+        eip(|eip| eip["metadata"]["annotations"] = annotations.clone())
+    };
+    assert!(rings(eip(same), protected("true")));
+    assert!(rings(protected("true"), protected("false")));
+    assert!(rings(protected("true"), eip(same)));
+}
+
+#[test]
 fn what_the_operator_writes_on_a_pod_and_what_does_not_matter_are_silent() {
     let noise: [(&str, Value); 4] = [
         ("/metadata/resourceVersion", json!("2")),

@@ -50,12 +50,12 @@ is_ready() {
 }
 
 # start_operator LOG KUBECONFIG [NAME=VALUE…]: starts the operator, waits until it is ready, and
-# leaves its pid in OPERATOR_PID and its health port in OPERATOR_PORT.
+# leaves its pid in OPERATOR_PID, its health port in OPERATOR_PORT, and that of its plan in PLAN_PORT.
 start_operator() {
   local log=$1 kubeconfig=$2 waited
   shift 2
-  OPERATOR_PORT=$(free_port)
-  env KUBECONFIG="$kubeconfig" LISTEN_ADDRESS="127.0.0.1:$OPERATOR_PORT" "$@" "$OPERATOR" >"$log" 2>&1 &
+  OPERATOR_PORT=$(free_port) PLAN_PORT=$(free_port)
+  env KUBECONFIG="$kubeconfig" LISTEN_ADDRESS="127.0.0.1:$OPERATOR_PORT" PLAN_ADDRESS="127.0.0.1:$PLAN_PORT" "$@" "$OPERATOR" >"$log" 2>&1 &
   OPERATOR_PID=$!
   for waited in $(seq 1 150); do
     if is_ready; then return 0; fi

@@ -43,6 +43,10 @@
 //!   what slows our calls down: `live::limiter`, [`plan::recent`]
 //! - What must no plan contain? [`plan::faults`]
 //! - How is a plan printed? [`plan::text`]; for who asks for one: [`plan::report`] `live::oneshot`
+//! - How is a reviewed plan carried out, and what is compared first? `live::apply`
+//! - Why has a pod no address? [`plan::explain`]
+//! - What keeps an address from being released? `Snapshot::protection` in [`plan::snapshot`],
+//!   [`plan::rules`] `release` `surplus` `orphans`
 //! - How is a snapshot read from a file, and made fit to be shown? [`plan::snapshot`]
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
@@ -51,7 +55,8 @@
 //! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
 //! - What is the Eip resource, and who installs it? `live::crd`
-//! - What may be configured? `live::config`; which commands are there? `live::command`
+//! - What may be configured? `live::config`; which commands are there? `live::command`; their
+//!   completions and manual pages: `live::pages`
 //! - What is logged, traced, served? `live::announce` `live::telemetry` `live::http`
 //!
 //! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use eip_operator::live::command::Command;
 use eip_operator::live::config::{self, Cli, Config};
-use eip_operator::live::{crd, oneshot, serve, telemetry};
+use eip_operator::live::{apply, crd, oneshot, pages, serve, telemetry};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -29,7 +29,11 @@ fn act(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Crd => print!("{}", crd::crd_yaml()?),
         Command::Run => run(&Config::check(&cli.settings)?)?,
         Command::Plan(args) => return oneshot::plan(&args, &cli.settings),
+        Command::Apply(args) => return apply::apply(&args, &cli.settings),
+        Command::Explain(args) => return oneshot::explain(&args, &cli.settings),
         Command::Snapshot(args) => return oneshot::snapshot(&args, &cli.settings),
+        Command::Completions(args) => print!("{}", pages::completions(args.shell)),
+        Command::Man(args) => print!("{}", pages::manual(args.command.as_deref())?),
     }
     Ok(ExitCode::SUCCESS)
 }

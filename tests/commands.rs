@@ -19,13 +19,44 @@ fn told(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// The blocks of README.md that show a command and what it says, without their indentation.
+fn shown() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(fence) = lines.next() {
+        let Some(info) = fence.trim_start().strip_prefix("```") else { continue };
+        let indent = fence.len() - fence.trim_start().len();
+        let body: Vec<&str> = lines
+            .by_ref()
+            .take_while(|line| line.trim() != "```")
+            .map(|line| line.get(indent..).unwrap_or_default())
+            .collect();
+        if let Some(command) = body.first().and_then(|line| line.strip_prefix("$ ")) {
+            assert_eq!(info, "text", "{command}");
+            blocks.push((command.to_owned(), body[1..].join("\n") + "\n"));
+        }
+    }
+    blocks
+}
+
 #[test]
-fn the_readme_shows_what_a_plan_from_a_story_says() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let said = operator(&["plan", "--snapshot", STORY]);
-    assert_eq!(said.status.code(), Some(0), "{}", told(&said.stderr));
-    let block = format!("$ eip-operator plan --snapshot {STORY}\n{}```", told(&said.stdout));
-    assert!(readme.unwrap().contains(&block), "README.md should contain:\n{block}");
+fn every_command_that_the_readme_shows_is_run_and_says_that() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let on_a_cluster = fs::read_to_string(root.join("tests/cluster/commands")).unwrap();
+    let shown = shown();
+    assert!(shown.len() > 2, "{shown:?}");
+    for (command, says) in shown {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        if arguments.contains(&"--snapshot") {
+            let said = operator(&arguments[1..]);
+            assert_eq!(told(&said.stdout), says, "README.md shows: $ {command}");
+        } else {
+            let run = format!("as_in_the_readme(\"{command}\"");
+            assert!(on_a_cluster.contains(&run), "nobody runs what README.md shows: $ {command}");
+        }
+    }
 }
 
 #[test]
@@ -93,4 +124,98 @@ fn what_is_wrong_is_named_with_its_place() {
         assert_eq!(said.status.code(), Some(1), "{arguments:?}");
         assert!(told(&said.stderr).contains(words), "{arguments:?}: {}", told(&said.stderr));
     }
+}
+
+#[test]
+fn a_name_is_explained_in_fewer_than_twenty_lines() {
+    let explain = |story: &str, name: &str| operator(&["explain", name, "--snapshot", story]);
+    let said = explain("plans/quota_reached.md", "shop/web");
+    assert_eq!(said.status.code(), Some(1), "there is none of that name");
+    assert!(told(&said.stderr).contains("neither an eip nor a pod shop/web"));
+    let said = told(&explain(STORY, "shop/web-0").stdout);
+    assert!(said.starts_with("eip shop/web has no address: next comes ~ hold eip shop/web"));
+    assert!(said.lines().count() < 20, "{said}");
+}
+
+#[test]
+fn a_snapshot_is_redacted_from_a_file_too_and_leads_to_the_same_steps() {
+    let redacted = operator(&["snapshot", "--redact", "--snapshot", STORY]);
+    let text = told(&redacted.stdout);
+    assert!(!text.contains("shop") && text.contains("namespace-00000"), "{text}");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_eip-operator"))
+        .args(["plan", "--snapshot", "-"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let plan = told(&child.wait_with_output().unwrap().stdout);
+    let summary = "1 to allocate, 1 to associate, 3 to write. Nothing was changed.";
+    assert!(plan.contains(summary), "{plan}");
+}
+
+#[test]
+fn what_apply_may_not_do_it_refuses_before_it_speaks_to_anybody() {
+    let folder = std::env::temp_dir().join(format!("apply-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let plan = |name: &str, arguments: &[&str]| {
+        let said = operator(&[&["plan", "--snapshot", STORY, "-o", "yaml"], arguments].concat());
+        let file = folder.join(name);
+        fs::write(&file, said.stdout).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let narrow = plan("narrow.yaml", &["--eip", "shop/web"]);
+    let odd = folder.join("odd.yaml").to_str().unwrap().to_owned();
+    fs::write(&odd, "cluster: {name: demo, uid: c1}\nplan: f04ef8a\nstep: []\n").unwrap();
+    for (arguments, words) in [
+        (&["--plan", &narrow, "--yes"][..], "the plan of eip shop/web alone"),
+        (&["--plan", &odd, "--yes"], "unknown field"),
+        (&["--plan", "none.yaml", "--yes"], "none.yaml is unreadable"),
+        (&["--dry-run", "--yes"], "DRY_RUN is \"true\""),
+        (&[], "no terminal"),
+    ] {
+        let said = operator(&[&["apply", "--cluster-name", "demo"], arguments].concat());
+        assert_eq!(said.status.code(), Some(1), "{arguments:?}");
+        assert!(told(&said.stderr).contains(words), "{arguments:?}: {}", told(&said.stderr));
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_wants_a_command_and_never_runs_the_loop() {
+    let folder = std::env::temp_dir().join(format!("plugin-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let plugin = folder.join("kubectl-eip");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_eip-operator"), &plugin).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&plugin);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().args(arguments);
+        command.output().unwrap()
+    };
+    let said = run(&["--cluster-name", "demo"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(told(&said.stderr).contains("kubectl eip "), "{}", told(&said.stderr));
+    assert!(told(&run(&["--help"]).stdout).contains("Usage: kubectl eip "));
+    let plan = ["plan", "--snapshot", STORY];
+    assert_eq!(run(&plan).stdout, operator(&plan).stdout);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let commands = ["run", "plan", "apply", "explain", "snapshot", "crd", "completions", "man"];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = told(&operator(&["completions", shell]).stdout);
+        assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+    }
+    let main = told(&operator(&["man"]).stdout);
+    assert!(main.starts_with(".ie") && main.contains(".TH eip-operator 1"), "{main}");
+    for command in commands {
+        assert!(main.contains(&format!("eip\\-operator\\-{command}")), "{command}");
+        let page = told(&operator(&["man", command]).stdout);
+        assert!(page.contains(&format!(".TH eip-operator-{command} 1")), "{command}");
+    }
+    let wrong = operator(&["man", "none"]);
+    assert!(told(&wrong.stderr).contains("accepted: run, plan"), "{}", told(&wrong.stderr));
 }

@@ -2,6 +2,7 @@
 //! what, and the diff from the observed to the forecast world.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,37 +19,70 @@ use crate::plan::text::{
 
 /// A plan that does not change is said again so seldom.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
-/// A longer plan is cut in the log, with the number of what is left out.
-const STEPS_SHOWN: usize = 200;
+/// A longer plan is cut in the log, with the number of what is left out: so many steps are told, so
+/// many things that wait, and so many lines of the diff.
+const SHOWN: usize = 200;
 
 /// Says each plan once.
 pub struct Announcer {
     format: LogFormat,
     dry_run: bool,
-    cycle: u64,
+    /// Where a plan that is cut is whole.
+    served_at: SocketAddr,
     last: Option<(String, Instant)>,
 }
 
+/// One plan, with what is said of it.
+struct News<'a> {
+    plan: &'a Plan,
+    digest: &'a str,
+    cycle: u64,
+    trigger: String,
+    diff: String,
+}
+
 impl Announcer {
-    pub fn new(format: LogFormat, dry_run: bool) -> Self {
-        Self { format, dry_run, cycle: 0, last: None }
+    pub fn new(format: LogFormat, dry_run: bool, served_at: SocketAddr) -> Self {
+        Self { format, dry_run, served_at, last: None }
     }
 
-    /// Logs where this cycle leads. Nothing to do, or nothing new: at debug.
-    pub fn announce(&mut self, wakes: &BTreeSet<Wake>, snapshot: &Snapshot, forecast: &Forecast) {
-        self.cycle += 1;
+    /// Logs where this cycle leads. Nothing to do, or nothing new: at debug. Returns the digits that
+    /// stand for the plan.
+    pub fn announce(
+        &mut self,
+        cycle: u64,
+        wakes: &BTreeSet<Wake>,
+        snapshot: &Snapshot,
+        forecast: &Forecast,
+    ) -> String {
         let plan = forecast_plan(&forecast.rounds);
         let digest = plan_digest(&plan);
         let trigger = wakes.iter().map(|wake| wake.as_str()).collect::<Vec<_>>().join(",");
         if !self.is_news(&plan, &digest) {
-            debug!(plan = digest, cycle = self.cycle, trigger, "plan: {}", summary(&plan));
-            return;
+            debug!(plan = digest, cycle, trigger, "plan: {}", summary(&plan));
+            return digest;
         }
-        let diff = world_diff(snapshot, &forecast.end);
+        let diff = self.cut(&world_diff(snapshot, &forecast.end));
+        let news = News { plan: &plan, digest: &digest, cycle, trigger, diff };
         match self.format {
-            LogFormat::Text => self.say_text(&plan, &digest, &trigger, &diff),
-            LogFormat::Json => self.say_json(&plan, &digest, &trigger, &diff),
+            LogFormat::Text => self.say_text(&news),
+            LogFormat::Json => self.say_json(&news),
         }
+        digest
+    }
+
+    /// The first lines of a diff, and how many are left out.
+    fn cut(&self, diff: &str) -> String {
+        let lines: Vec<&str> = diff.split_terminator('\n').collect();
+        let left = lines.len().saturating_sub(SHOWN);
+        match left {
+            0 => diff.trim_end_matches('\n').to_owned(),
+            left => format!("{}\n… and {}", lines[..SHOWN].join("\n"), self.more(left, "lines")),
+        }
+    }
+
+    fn more(&self, left: usize, what: &str) -> String {
+        format!("{left} {what} more; the whole is at http://{}/plan", self.served_at)
     }
 
     fn is_news(&mut self, plan: &Plan, digest: &str) -> bool {
@@ -71,31 +105,31 @@ impl Announcer {
         if self.dry_run { " Dry run: nothing was changed." } else { "" }
     }
 
-    fn say_text(&self, plan: &Plan, digest: &str, trigger: &str, diff: &str) {
+    fn say_text(&self, news: &News<'_>) {
+        let News { plan, digest, trigger, diff, .. } = news;
         let shown = Plan {
-            steps: plan.steps.iter().take(STEPS_SHOWN).cloned().collect(),
-            notes: plan.notes.iter().take(STEPS_SHOWN).cloned().collect(),
+            steps: plan.steps.iter().take(SHOWN).cloned().collect(),
+            notes: plan.notes.iter().take(SHOWN).cloned().collect(),
         };
-        let lines = plan_lines(&shown).join("\n  ");
-        let left = plan.steps.len() - shown.steps.len();
-        let more = if left > 0 { format!("\n  … and {left} steps more") } else { String::new() };
-        let diff = match diff {
+        let mut lines = plan_lines(&shown);
+        for (left, what) in left(plan) {
+            lines.push(format!("… and {}", self.more(left, what)));
+        }
+        let lines = lines.join("\n  ");
+        let diff = match diff.as_str() {
             "" => String::new(),
-            diff => format!("\n--- observed\n+++ forecast\n{}", diff.trim_end_matches('\n')),
+            diff => format!("\n--- observed\n+++ forecast\n{diff}"),
         };
-        info!(
-            trigger,
-            "Plan {digest}: {}.{}\n  {lines}{more}{diff}",
-            summary(plan),
-            self.closing()
-        );
+        let closing = self.closing();
+        info!(trigger, "Plan {digest}: {}.{closing}\n  {lines}{diff}", summary(plan));
     }
 
-    fn say_json(&self, plan: &Plan, digest: &str, trigger: &str, diff: &str) {
+    fn say_json(&self, news: &News<'_>) {
+        let News { plan, digest, cycle, trigger, diff } = news;
         let count = |sign: char| plan.steps.iter().filter(|s| s.action.sign() == sign).count();
         info!(
             plan = digest,
-            cycle = self.cycle,
+            cycle,
             trigger,
             dry_run = self.dry_run,
             allocate = count('+'),
@@ -109,19 +143,24 @@ impl Announcer {
             summary(plan),
             self.closing()
         );
-        for (n, step) in plan.steps.iter().take(STEPS_SHOWN).enumerate() {
+        for (n, step) in plan.steps.iter().take(SHOWN).enumerate() {
             say_step(digest, n + 1, step);
         }
-        if plan.steps.len() > STEPS_SHOWN {
-            let left = plan.steps.len() - STEPS_SHOWN;
-            info!(plan = digest, left, "{left} steps more");
-        }
-        for note in plan.notes.iter().take(STEPS_SHOWN) {
+        for note in plan.notes.iter().take(SHOWN) {
             let subject = note.subject.to_string();
             let text = escaped(&note.wait.to_string());
             info!(plan = digest, subject, reason = note.wait.code(), "waiting: {text}");
         }
+        for (left, what) in left(plan) {
+            info!(plan = digest, left, "{}", self.more(left, what));
+        }
     }
+}
+
+/// How many steps and notes are not told, where some are not.
+fn left(plan: &Plan) -> impl Iterator<Item = (usize, &'static str)> {
+    let left = [(plan.steps.len(), "steps"), (plan.notes.len(), "waiting")];
+    left.into_iter().map(|(all, what)| (all.saturating_sub(SHOWN), what)).filter(|(n, _)| *n > 0)
 }
 
 fn say_step(digest: &str, n: usize, step: &Step) {
@@ -136,3 +175,6 @@ fn say_step(digest: &str, n: usize, step: &Step) {
         step_line(step)
     );
 }
+
+#[cfg(test)]
+mod tests;

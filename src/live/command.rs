@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::plan::snapshot::Key;
 
@@ -13,10 +14,18 @@ pub enum Command {
     Run,
     /// Look once, say what would be done and why, and change nothing
     Plan(PlanArgs),
+    /// Look once and carry out what is planned, in one cycle, once it is confirmed
+    Apply(ApplyArgs),
+    /// Say why an Eip or a pod has an address, or has none, and what it waits for
+    Explain(ExplainArgs),
     /// Look once and print what was seen, as the YAML document that "plan --snapshot" reads
     Snapshot(SnapshotArgs),
     /// Print the custom resource definition as YAML
     Crd,
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, of the operator or of one of its commands
+    Man(ManArgs),
 }
 
 /// What to plan, and how to print it.
@@ -41,9 +50,53 @@ pub struct PlanArgs {
     pub color: Color,
 }
 
-/// What to leave out of a snapshot.
+/// What to carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ApplyArgs {
+    /// Only if this is still the plan: what "plan -o yaml" has printed of this cluster; "-" is the
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Do not ask; without a terminal nothing is done otherwise
+    #[arg(long)]
+    pub yes: bool,
+    /// Colours; "auto" means on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// What to explain.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ExplainArgs {
+    /// An Eip or a pod
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub name: Key,
+    /// In the world of a file, as for "plan"
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+}
+
+/// The shell.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// The page.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ManArgs {
+    /// A command; unset means the operator
+    pub command: Option<String>,
+}
+
+/// Where a snapshot comes from, and what to leave out.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SnapshotArgs {
+    /// Read it from a file instead of the world, as for "plan": what a running operator serves at
+    /// /plan
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
     /// Replace names, ids and addresses, each by the same wherever it stands, for a bug report; the
     /// plan is the same but for them
     #[arg(long)]

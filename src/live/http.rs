@@ -1,4 +1,5 @@
-//! The health endpoints: `/healthz`, whether the loop lives, and `/readyz`, whether it has looked.
+//! The endpoints: `/healthz`, whether the loop lives, `/readyz`, whether it has looked, and on a
+//! listener of its own, for it shows all namespaces, `/plan`: the last plan and what it was made from.
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -9,12 +10,40 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::plan::report::Report;
+use crate::plan::snapshot::Snapshot;
+
 /// How long open connections may hold up the end.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// The last look of a running operator, what it remembers included.
+#[derive(Debug)]
+pub struct Look {
+    pub at: Timestamp,
+    /// The number of the cycle, as in the log.
+    pub cycle: u64,
+    pub snapshot: Snapshot,
+}
+
+/// Where the worker leaves its last look.
+pub type LastLook = Arc<watch::Sender<Option<Arc<Look>>>>;
+
+impl Look {
+    /// The plan as comments, and below it the snapshot: a document that `plan --snapshot` reads.
+    fn document(&self) -> Result<String, String> {
+        let report = Report::of(&self.snapshot, None)?;
+        let head = format!("{} Cycle {}, seen at {:.0}.", report.headline(), self.cycle, self.at);
+        let lines = std::iter::once(head).chain(report.lines());
+        let comments = lines.map(|line| format!("# {line}").trim_end().to_owned() + "\n");
+        Ok(comments.collect::<String>() + &self.snapshot.to_yaml())
+    }
+}
 
 /// The loop's pulse, on the monotonic clock; cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,20 +106,37 @@ impl Health {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address is taken or not there.
-    #[error("LISTEN_ADDRESS is \"{0}\": cannot listen there: {1}")]
-    Bind(SocketAddr, #[source] std::io::Error),
+    #[error("{0} is \"{1}\": cannot listen there: {2}")]
+    Bind(&'static str, SocketAddr, #[source] std::io::Error),
     /// It broke down later.
     #[error("the http server ended: {0}")]
     Serve(#[from] std::io::Error),
 }
 
-/// Takes the address, so that a wrong one is known at start.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address).await.map_err(|error| HttpError::Bind(address, error))
+/// Takes the address that a setting names, so that a wrong one is known at start.
+pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, HttpError> {
+    TcpListener::bind(address).await.map_err(|error| HttpError::Bind(setting, address, error))
 }
 
-/// The routes of this module; others may be merged in.
-pub fn router(health: Health) -> Router {
+/// The route that shows everything.
+pub fn plan_router(last: LastLook) -> Router {
+    Router::new().route("/plan", get(plan)).with_state(last)
+}
+
+async fn plan(State(last): State<LastLook>) -> (StatusCode, String) {
+    let Some(look) = last.borrow().clone() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no look yet\n".to_owned());
+    };
+    // A plan of thousands of Eips takes its time, which others need.
+    match tokio::task::spawn_blocking(move || look.document()).await {
+        Ok(Ok(document)) => (StatusCode::OK, document),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+/// The routes of the health of this process.
+pub fn health_router(health: Health) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(health)
 }
 
@@ -165,12 +211,33 @@ mod tests {
         asking.await.unwrap()
     }
 
+    #[tokio::test]
+    async fn the_plan_is_served_as_a_document_from_which_it_follows_again() {
+        let last = LastLook::default();
+        let (code, text) = plan(State(last.clone())).await;
+        assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "no look yet\n"));
+        let mut snapshot = Snapshot::default();
+        // A hostile text must not leave its comment, nor make a story of the document.
+        let why = "no\n```yaml world\u{2028}pods: {}".to_owned();
+        snapshot.eips = crate::plan::snapshot::Part::Unknown(why);
+        snapshot.recent.orphans_released = 1;
+        let look = Look { at: Timestamp::UNIX_EPOCH, cycle: 7, snapshot: snapshot.clone() };
+        last.send_replace(Some(Arc::new(look)));
+        let (code, text) = plan(State(last)).await;
+        assert_eq!(code, StatusCode::OK);
+        let digest = Report::of(&snapshot, None).unwrap().plan;
+        let head =
+            format!("# Plan {digest}: nothing to do; 1 waiting. Cycle 7, seen at 1970-01-01");
+        assert!(text.starts_with(&head), "{text}");
+        assert_eq!(Snapshot::from_file(&text), Ok(snapshot));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn it_answers_and_ends_when_cancelled_though_a_connection_stays_open() {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = bind("LISTEN_ADDRESS", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (health, cancel) = (Health::new(Duration::ZERO), CancellationToken::new());
-        let server = tokio::spawn(serve(listener, router(health.clone()), cancel.clone()));
+        let server = tokio::spawn(serve(listener, health_router(health.clone()), cancel.clone()));
 
         assert_eq!(ask(address, "/healthz").await.0, "HTTP/1.1 200 OK");
         let not_yet = ("HTTP/1.1 503 Service Unavailable".into(), "no complete look yet".into());
@@ -182,7 +249,7 @@ mod tests {
         assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
         assert!(body.contains("at most 0s is accepted"), "{body}");
 
-        let taken = bind(address).await.unwrap_err().to_string();
+        let taken = bind("LISTEN_ADDRESS", address).await.unwrap_err().to_string();
         assert!(taken.starts_with(&format!("LISTEN_ADDRESS is \"{address}\": ")), "{taken}");
 
         let _open = std::net::TcpStream::connect(address).unwrap();

@@ -6,7 +6,7 @@
 pub mod client;
 mod objects;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -106,6 +106,23 @@ impl Kubernetes {
         let api: Api<core::Pod> = self.api(key);
         let found = bounded(GET_TIMEOUT, api.get_opt(&key.name)).await?;
         Ok(found.as_ref().map(pod))
+    }
+
+    /// The last Events about the objects of these names, the newest first, as a person reads them.
+    pub async fn events(
+        &self,
+        namespace: &str,
+        names: &BTreeSet<String>,
+        most: usize,
+    ) -> Result<Vec<String>, Failure> {
+        let api: Api<core::Event> = Api::namespaced(self.client.clone(), namespace);
+        let mut listed = Vec::new();
+        for name in names {
+            let of_name = ListParams::default().fields(&format!("involvedObject.name={name}"));
+            listed.extend(list(&api, of_name).await?);
+        }
+        listed.sort_by_key(|event| std::cmp::Reverse(objects::time_of(event)));
+        Ok(listed.iter().take(most).map(objects::event).collect())
     }
 
     /// One Eip, fresh; a 404 is none.

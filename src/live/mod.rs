@@ -1,6 +1,7 @@
 //! The half that does: everything that touches the world.
 
 pub mod announce;
+pub mod apply;
 pub mod command;
 pub mod config;
 pub mod crd;
@@ -11,6 +12,7 @@ pub mod limiter;
 pub mod observe;
 pub mod oneshot;
 pub mod operator;
+pub mod pages;
 pub mod perform;
 pub mod quotas;
 pub mod serve;

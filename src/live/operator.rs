@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use super::announce::Announcer;
+use super::http::{LastLook, Look};
 use super::observe::{Base, observe};
 use super::perform::Hands;
 use super::wake::{Mailbox, Wake};
@@ -31,10 +33,23 @@ pub struct Operator {
     pub hands: Hands,
     pub quota: Arc<watch::Sender<Option<Quota>>>,
     pub announcer: Announcer,
+    pub last_look: LastLook,
     pub cancel: CancellationToken,
     memory: Memory,
+    cycles: u64,
     /// Parts that could not be read at the last look, and why, as far as it lasts.
     unread: BTreeMap<&'static str, String>,
+}
+
+/// What an act phase has come to.
+#[derive(Debug, Default)]
+pub struct Acted {
+    /// The steps that were tried, in the order in which they ended.
+    pub performed: Vec<Performed>,
+    /// Something is left for the next cycle.
+    pub left: bool,
+    /// Why the plan was dropped, if it contradicted itself.
+    pub faults: Vec<String>,
 }
 
 /// How a cycle ended.
@@ -63,8 +78,10 @@ impl Operator {
             hands,
             quota,
             announcer,
+            last_look: LastLook::default(),
             cancel,
             memory: Memory::default(),
+            cycles: 0,
             unread: BTreeMap::new(),
         }
     }
@@ -76,37 +93,47 @@ impl Operator {
     }
 
     async fn run_cycle(&mut self, wakes: &BTreeSet<Wake>, mailbox: &Mailbox) -> Cycle {
+        self.cycles += 1;
+        let mut snapshot = self.look().instrument(info_span!("observe")).await;
+        let look = Look { at: Timestamp::now(), cycle: self.cycles, snapshot: snapshot.clone() };
+        self.last_look.send_replace(Some(Arc::new(look)));
+        let complete = self.say_unread(&snapshot);
+        let forecast = info_span!("plan").in_scope(|| forecast(&snapshot));
+        let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &forecast);
+        Span::current().record("plan", &digest);
+        self.hands.plan = digest;
+        let left = !self.dry_run && self.act(&mut snapshot, mailbox).await.left;
+        let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
+        Cycle { complete, again_in: again.map(Duration::from_millis) }
+    }
+
+    /// Observes the world.
+    pub async fn look(&mut self) -> Snapshot {
         let base = Base {
             cluster: self.cluster.clone(),
             settings: self.settings.clone(),
             quota: self.quota.borrow().clone(),
         };
         let now = self.hands.clock.now();
-        let look = observe(&self.hands.ec2, &self.hands.kubernetes, base, &mut self.memory, now);
-        let mut snapshot = look.instrument(info_span!("observe")).await;
-        let complete = self.say_unread(&snapshot);
-        let forecast = info_span!("plan").in_scope(|| forecast(&snapshot));
-        self.announcer.announce(wakes, &snapshot, &forecast);
-        let deadline = self.hands.clock.now() + ACT_FOR;
-        let left = !self.dry_run && self.act(&mut snapshot, mailbox, deadline).await;
-        let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
-        Cycle { complete, again_in: again.map(Duration::from_millis) }
+        observe(&self.hands.ec2, &self.hands.kubernetes, base, &mut self.memory, now).await
     }
 
-    /// Rounds of plan, perform and absorb. True when something is left for the next cycle.
-    async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox, deadline: u64) -> bool {
+    /// Rounds of plan, perform and absorb, from a look that has just ended.
+    pub async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox) -> Acted {
+        let deadline = self.hands.clock.now() + ACT_FOR;
+        let mut acted = Acted::default();
         let mut rounds = Rounds::default();
         loop {
             let steps = match rounds.turn(snapshot) {
                 Turn::Steps(steps) => steps,
-                Turn::Settled => return false,
-                Turn::Left => return true,
+                Turn::Settled => return acted,
+                Turn::Left => return Acted { left: true, ..acted },
                 Turn::Contradiction(faults) => {
                     error!(
                         faults = faults.join("; "),
                         "the plan contradicts itself and is dropped"
                     );
-                    return true;
+                    return Acted { left: true, faults, ..acted };
                 }
             };
             let planned = steps.len();
@@ -114,13 +141,14 @@ impl Operator {
             let complete = performed.len() == planned;
             let quota = snapshot.quota.clone();
             for one in performed {
+                acted.performed.push(one.clone());
                 rounds.absorb(snapshot, &mut self.memory, one, self.hands.clock.now());
             }
             if snapshot.quota != quota {
                 self.quota.send_replace(snapshot.quota.clone());
             }
             if !complete {
-                return true;
+                return Acted { left: true, ..acted };
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Hands {
     pub kubernetes: Kubernetes,
     pub limiter: Limiter,
     pub clock: Clock,
+    /// The digits of the plan that is carried out, for the log.
+    pub plan: String,
 }
 
 /// Milliseconds since the process began, on a clock that never goes back.
@@ -84,7 +86,7 @@ impl Hands {
         let (effects, sent_at) = (execution.effects().to_vec(), execution.sent_at());
         let tried = execution.tried().clone();
         let performed = Performed { step, tried, effects, end, sent_at };
-        say(&performed);
+        self.say(&performed);
         performed
     }
 
@@ -109,6 +111,47 @@ impl Hands {
     }
 }
 
+impl Hands {
+    fn say(&self, performed: &Performed) {
+        let (step, plan) = (&performed.step, &self.plan);
+        let (op, eip, reason) = (step.action.verb(), step.claim.to_string(), step.reason.code());
+        let text = done_line(step);
+        match &performed.end {
+            End::Done => {
+                let result = result(&performed.effects);
+                let arrow = if result.is_empty() { "" } else { " → " };
+                info!(plan, op, eip, reason, result, "done: {text}{arrow}{result}");
+            }
+            End::Late => {} // the next cycle plans it anew
+            End::Changed(why) => info!(plan, op, eip, reason, "not done: {text}: {}", escaped(why)),
+            End::Failed(failure) => warn!(
+                plan,
+                op,
+                eip,
+                reason,
+                code = failure.code,
+                error = escaped(&failure.message),
+                "failed: {text}"
+            ),
+        }
+    }
+}
+
+/// What became of a step, for a person, and whether it was done.
+pub fn told(performed: &Performed) -> (bool, String) {
+    let text = done_line(&performed.step);
+    match &performed.end {
+        End::Done | End::Late => match result(&performed.effects).as_str() {
+            "" => (true, format!("done: {text}")),
+            result => (true, format!("done: {text} → {result}")),
+        },
+        End::Changed(why) => (false, format!("not done: {text}: {}", escaped(why))),
+        End::Failed(failure) => {
+            (false, format!("failed: {text}: {}", escaped(&failure.to_string())))
+        }
+    }
+}
+
 /// The EC2 API action behind an action, if it is EC2's.
 fn ec2_action(action: &Action) -> Option<&'static str> {
     match action {
@@ -118,29 +161,6 @@ fn ec2_action(action: &Action) -> Option<&'static str> {
         Action::Release { .. } => Some("ReleaseAddress"),
         Action::Tag { .. } => Some("CreateTags"),
         _ => None,
-    }
-}
-
-fn say(performed: &Performed) {
-    let step = &performed.step;
-    let (op, eip, reason) = (step.action.verb(), step.claim.to_string(), step.reason.code());
-    let text = done_line(step);
-    match &performed.end {
-        End::Done => {
-            let result = result(&performed.effects);
-            let arrow = if result.is_empty() { "" } else { " → " };
-            info!(op, eip, reason, result, "done: {text}{arrow}{result}");
-        }
-        End::Late => {} // the next cycle plans it anew
-        End::Changed(why) => info!(op, eip, reason, "not done: {text}: {}", escaped(why)),
-        End::Failed(failure) => warn!(
-            op,
-            eip,
-            reason,
-            code = failure.code,
-            error = escaped(&failure.message),
-            "failed: {text}"
-        ),
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::announce::Announcer;
 use super::config::Config;
 use super::ec2::Ec2;
-use super::http::{self, Health};
+use super::http::{self, Health, LastLook};
 use super::kubernetes::Kubernetes;
 use super::kubernetes::client::{Clients, clients};
 use super::limiter::Limiter;
@@ -23,7 +23,7 @@ use super::perform::{Clock, Hands};
 use super::wake::{Bell, CronBell, Mailbox, Wake};
 use super::{crd, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
-use crate::plan::snapshot::{Cluster, Uid};
+use crate::plan::snapshot::{Cluster, Quota, Uid};
 
 /// After SIGTERM the calls under way may end; none lasts longer than its own timeout, but a
 /// process that takes longer than this is not believed to end at all.
@@ -39,15 +39,22 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(cancel_on_signal(cancel.clone())?);
     let health = Health::new(config.rhythm.expected_gap());
-    let listener = http::bind(config.listen_address).await?;
-    let serving = http::serve(listener, http::router(health.clone()), cancel.clone());
-    tasks.spawn(async move {
-        if let Err(error) = serving.await {
-            warn!(error = %error, "health endpoints ended");
-        }
-    });
+    let last_look = LastLook::default();
+    for (setting, address, router) in [
+        ("LISTEN_ADDRESS", config.listen_address, http::health_router(health.clone())),
+        ("PLAN_ADDRESS", config.plan_address, http::plan_router(last_look.clone())),
+    ] {
+        let listener = http::bind(setting, address).await?;
+        let serving = http::serve(listener, router, cancel.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                warn!(error = %error, "what is served at {setting} ended");
+            }
+        });
+    }
     let result = {
-        let worker = work(config, clients, sdk, health, cancel.clone(), &mut tasks);
+        let parts = (clients, sdk, health, last_look);
+        let worker = work(config, parts, cancel.clone(), &mut tasks);
         let mut worker = std::pin::pin!(worker);
         tokio::select! {
             result = &mut worker => result,
@@ -67,9 +74,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
 /// Everything between the first look and the last.
 async fn work(
     config: &Config,
-    clients: Clients,
-    sdk: SdkConfig,
-    health: Health,
+    (clients, sdk, health, last_look): (Clients, SdkConfig, Health, LastLook),
     cancel: CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
@@ -115,12 +120,8 @@ async fn work(
     tasks.spawn(async move { watch::watch_eips(client, eips.as_deref(), on_eip, until).await });
     tasks.spawn(async move { watch::watch_pods(watches, pods.as_deref(), on_pod, also).await });
     let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
-    let settings = config.for_plans();
-    let limiter = Limiter::new(config.ec2_rate, config.ec2_burst);
-    let hands = Hands { ec2, kubernetes, limiter, clock: Clock::start() };
-    let announcer = Announcer::new(config.log_format(), config.dry_run);
-    let mut operator =
-        Operator::new(cluster, settings, config.dry_run, hands, quota, announcer, cancel.clone());
+    let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel.clone());
+    operator.last_look = last_look;
     ringer.ring(Wake::Start);
     loop {
         let wakes = tokio::select! {
@@ -152,6 +153,22 @@ async fn work(
     }
     bell.shut().await?;
     Ok(())
+}
+
+/// The worker, without what rings for it.
+pub(super) fn operator(
+    config: &Config,
+    cluster: Cluster,
+    ec2: Arc<Ec2>,
+    kubernetes: Kubernetes,
+    quota: Arc<channel::Sender<Option<Quota>>>,
+    cancel: CancellationToken,
+) -> Operator {
+    let limiter = Limiter::new(config.ec2_rate, config.ec2_burst);
+    let hands = Hands { ec2, kubernetes, limiter, clock: Clock::start(), plan: String::new() };
+    let announcer = Announcer::new(config.log_format(), config.dry_run, config.plan_address);
+    let settings = config.for_plans();
+    Operator::new(cluster, settings, config.dry_run, hands, quota, announcer, cancel)
 }
 
 /// The identity of the cluster, asked until there is an answer: nothing can be done without it.

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod claims;
 pub mod execution;
+pub mod explain;
 pub mod faults;
 pub mod forecast;
 pub mod look;

@@ -1,20 +1,27 @@
 //! What a forecast comes to, for a person or a program that asks for it: the steps of each Eip with
-//! their reasons, what waits, the diff, one summary.
+//! their reasons, what waits, the diff, one summary. Written down it is a plan that can be reviewed
+//! and then carried out, if it is still the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::action::{Note, Plan, Step, Subject};
 use super::forecast::{Forecast, forecast};
-use super::snapshot::{AllocationId, Key, Snapshot};
+use super::snapshot::{AllocationId, Cluster, Key, Snapshot};
 use super::text::{
     escaped, forecast_plan, plan_digest, plan_lines, step_line, summary, world_diff,
 };
 
 /// A forecast, told.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Report {
+    /// Whose plan it is.
+    pub cluster: Cluster,
+    /// The one Eip that it shows; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eip: Option<Key>,
     /// Seven digits that stand for the plan; the same as in the log of a running operator.
     pub plan: String,
     /// How many steps of each kind: `1 to allocate, 2 to write; 1 waiting`.
@@ -30,21 +37,23 @@ pub struct Report {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepReport {
     /// The round in which it would be carried out, from 1: each rests on what the last has done.
     pub round: usize,
-    pub op: &'static str,
+    pub op: String,
     /// Namespace and name of the Eip, or of the pod where there is none.
     pub eip: String,
     pub eip_uid: String,
-    pub reason: &'static str,
+    pub reason: String,
     /// The step and its reason as one sentence.
     pub text: String,
 }
 
 /// One thing that waits.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NoteReport {
     /// `eip shop/web`, `pod shop/web-0`, `address eipalloc-…`, or `cluster`.
     pub subject: String,
@@ -57,26 +66,24 @@ impl Report {
     pub fn of(snapshot: &Snapshot, only: Option<&Key>) -> Result<Self, String> {
         let Forecast { mut rounds, end } = forecast(snapshot);
         let plan = plan_digest(&forecast_plan(&rounds));
-        let Some(eip) = only else {
-            return Ok(Self::new(plan, &rounds, world_diff(snapshot, &end)));
+        let diff = match only {
+            None => world_diff(snapshot, &end),
+            Some(eip) => {
+                let view = View::of(eip, snapshot, &end)?;
+                for round in &mut rounds {
+                    round.steps.retain(|step| view.concerns(step));
+                    round.notes.retain(|note| view.shows(&note.subject));
+                }
+                world_diff(&view.narrowed(snapshot), &view.narrowed(&end))
+            }
         };
-        let view = View::of(eip, snapshot, &end)?;
-        for round in &mut rounds {
-            round.steps.retain(|step| view.concerns(step));
-            round.notes.retain(|note| view.shows(&note.subject));
-        }
-        let diff = world_diff(&view.narrowed(snapshot), &view.narrowed(&end));
-        Ok(Self::new(plan, &rounds, diff))
-    }
-
-    fn new(plan: String, rounds: &[Plan], diff: String) -> Self {
-        let told = forecast_plan(rounds);
+        let told = forecast_plan(&rounds);
         let step = |round: usize, step: &Step| StepReport {
             round: round + 1,
-            op: step.action.verb(),
+            op: step.action.verb().to_owned(),
             eip: step.claim.to_string(),
             eip_uid: step.uid.clone(),
-            reason: step.reason.code(),
+            reason: step.reason.code().to_owned(),
             text: step_line(step),
         };
         let note = |note: &Note| NoteReport {
@@ -87,14 +94,37 @@ impl Report {
         let steps = rounds.iter().enumerate();
         let steps =
             steps.flat_map(|(nth, round)| round.steps.iter().map(move |one| step(nth, one)));
-        Self {
+        Ok(Self {
+            cluster: snapshot.cluster.clone(),
+            eip: only.cloned(),
             plan,
             summary: summary(&told),
             steps: steps.collect(),
             waiting: told.notes.iter().map(note).collect(),
             diff,
             told,
-        }
+        })
+    }
+
+    /// Reads what was written as YAML or JSON. Errors name the line and what was expected there.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What is planned now and was not in this plan, and the other way round: a line each, with `+`
+    /// and `-`. What waits, and in which order steps come, makes no difference.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let steps = |report: &Self| -> BTreeSet<(String, String)> {
+            report.steps.iter().map(|step| (step.eip_uid.clone(), step.text.clone())).collect()
+        };
+        let (then, now) = (steps(self), steps(now));
+        let line = |sign: char, (uid, text): &(String, String)| match uid.as_str() {
+            "" => escaped(&format!("{sign} {text}")),
+            uid => escaped(&format!("{sign} {text} (uid {uid})")),
+        };
+        let gone = then.difference(&now).map(|step| line('-', step));
+        let new = now.difference(&then).map(|step| line('+', step));
+        gone.chain(new).collect()
     }
 
     /// Whether anything would be changed.
@@ -102,7 +132,7 @@ impl Report {
         !self.steps.is_empty()
     }
 
-    /// For people: what is said of each Eip, then of all else, then the diff and the summary.
+    /// For people: what is said of each Eip, then of all else, then the diff.
     pub fn lines(&self) -> Vec<String> {
         let mut parts: BTreeMap<Subject, Plan> = BTreeMap::new();
         for step in &self.told.steps {
@@ -121,8 +151,12 @@ impl Report {
             lines.extend(["--- observed".to_owned(), "+++ forecast".to_owned()]);
             lines.extend(self.diff.split_terminator('\n').map(str::to_owned));
         }
-        lines.push(format!("Plan {}: {}. Nothing was changed.", self.plan, self.summary));
         lines
+    }
+
+    /// `Plan 9c41e07: 1 to allocate, 2 to write; 1 waiting.`
+    pub fn headline(&self) -> String {
+        format!("Plan {}: {}.", self.plan, self.summary)
     }
 }
 

@@ -161,7 +161,8 @@ class World:
     def environment(self, settings):
         plain = {key: value for key, value in os.environ.items() if key not in ("NAMESPACE", "DEFAULT_TAGS")}
         own = {"KUBECONFIG": str(self.kubeconfig), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.proxy_port}",
-               "CLUSTER_NAME": self.name, "NAMESPACE": self.name, "LISTEN_ADDRESS": f"127.0.0.1:{self.health_port}"}
+               "CLUSTER_NAME": self.name, "NAMESPACE": self.name, "LISTEN_ADDRESS": f"127.0.0.1:{self.health_port}",
+               "PLAN_ADDRESS": "127.0.0.1:0"}
         wanted = {**plain, **SETTINGS, **own, **settings}
         return {key: value for key, value in wanted.items() if value is not None}
 

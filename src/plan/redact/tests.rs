@@ -55,7 +55,8 @@ fn nothing_that_tells_whose_it_is_remains_and_the_plan_is_the_same() {
     assert!(text.contains("TagPolicyViolation"), "{text}");
     let kinds = |snapshot: &Snapshot| -> Vec<_> {
         let report = Report::of(snapshot, None).unwrap();
-        let steps = report.steps.iter().map(|step| (step.round, step.op.to_owned(), step.reason));
+        let steps =
+            report.steps.iter().map(|step| (step.round, step.op.clone(), step.reason.clone()));
         steps.collect()
     };
     assert_eq!(kinds(&told), kinds(&seen));

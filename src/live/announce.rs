@@ -46,8 +46,8 @@ impl Announcer {
         Self { format, dry_run, served_at, last: None }
     }
 
-    /// Logs where this cycle leads. Nothing to do, or nothing new: at debug. Returns the digits that
-    /// stand for the plan.
+    /// Logs where this cycle leads. Nothing to do, or nothing new: at debug. Returns the digits
+    /// that stand for the plan.
     pub fn announce(
         &mut self,
         cycle: u64,

@@ -121,7 +121,8 @@ fn unchanged(then: &Report, now: &Report, since: &str) -> anyhow::Result<()> {
     let differences = then.differences(now);
     ensure!(
         differences.is_empty(),
-        "the plan is another since {since} (- no longer planned, + new); nothing was changed:\n  {}",
+        "the plan is another since {since}; nothing was changed (- no longer planned, + new):\n  \
+         {}",
         differences.join("\n  ")
     );
     Ok(())

@@ -1,9 +1,9 @@
 //! The watches of Eips and managed pods. They ring the mailbox when a fact that matters has
 //! changed, and no decision reads what they saw: a stale cache has released live addresses before.
 //!
-//! A pod's annotations, finalizers, the Eip's status and resourceVersions are no facts: the operator
-//! writes them, and its own writes must not ring. What a stranger does to them is repaired within
-//! one interval.
+//! A pod's annotations, finalizers, the Eip's status and resourceVersions are no facts: the
+//! operator writes them, and its own writes must not ring. What a stranger does to them is repaired
+//! within one interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;

@@ -103,7 +103,8 @@ pub struct Raw {
     #[arg(long = "listen", env = "LISTEN_ADDRESS", global = true, hide_env_values = true,
           default_value = default::LISTEN)]
     pub listen_address: Option<String>,
-    /// Address and port of the plan endpoint; it shows all namespaces, so it belongs on the loopback
+    /// Address and port of the plan endpoint; it shows all namespaces, so it belongs on the
+    /// loopback
     #[arg(long, env = "PLAN_ADDRESS", global = true, hide_env_values = true,
           default_value = default::PLAN)]
     pub plan_address: Option<String>,

@@ -90,8 +90,8 @@ fn instance_of<'a>(
     }
 }
 
-/// What is on the target IP already. AssociateAddress would throw it off. `own`: the address that is
-/// to come there, which the interfaces may show for a while after it was taken off.
+/// What is on the target IP already. AssociateAddress would throw it off. `own`: the address that
+/// is to come there, which the interfaces may show for a while after it was taken off.
 fn occupant(
     draft: &Draft<'_>,
     interface: &InterfaceId,

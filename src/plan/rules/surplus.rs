@@ -1,5 +1,5 @@
-//! Law: an Eip keeps one address; another that is idle and old enough to be surely seen goes, unless
-//! a person protects it.
+//! Law: an Eip keeps one address; another that is idle and old enough to be surely seen goes,
+//! unless a person protects it.
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::Claim;

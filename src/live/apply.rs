@@ -4,17 +4,20 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::ApplyArgs;
 use super::config::{Config, Raw};
+use super::lease::{ACT_WITHIN, Attempt, Election, Leadership};
 use super::oneshot::{Sources, complete, plan_text, print, read};
 use super::operator::Operator;
 use super::perform::told;
-use super::serve::operator;
+use super::serve::{election, operator};
 use super::wake::Mailbox;
 use crate::plan::forecast::forecast;
 use crate::plan::report::Report;
@@ -52,16 +55,57 @@ async fn run(
     reviewed: Option<Report>,
 ) -> anyhow::Result<ExitCode> {
     let sources = Sources::of(config).await?;
+    // Whoever asks for no Lease gets none; otherwise this is a turn like an operator's.
+    let mut election =
+        (config.leader_elect != Some(false)).then(|| election(config, sources.client.clone()));
     if let Some(reviewed) = &reviewed {
         same_cluster(&reviewed.cluster, &sources.cluster)?;
     }
-    let (gap, Sources { cluster, ec2, kubernetes, quota }) =
-        (config.rhythm.expected_gap(), sources);
+    let gap = config.rhythm.expected_gap();
+    let Sources { cluster, ec2, kubernetes, quota, .. } = sources;
     let quota = Arc::new(watch::Sender::new(quota));
     let (ec2, cancel) = (Arc::new(ec2), CancellationToken::new());
     let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel);
-    let (mut seen, now) = look(&mut operator).await?;
-    if let Some(reviewed) = &reviewed {
+    if args.yes {
+        operator.leadership = take(&mut election).await?;
+    }
+    let done = one_cycle(args, &mut operator, &mut election, reviewed.as_ref(), gap, config).await;
+    if let Some(mut election) = election
+        && let Err(failure) = election.release().await
+    {
+        eprintln!("the lease is not given back, and runs out: {failure}");
+    }
+    done
+}
+
+/// Takes the Lease for this cycle; an error names who holds it.
+async fn take(
+    election: &mut Option<Election>,
+) -> anyhow::Result<Option<watch::Receiver<Leadership>>> {
+    let Some(election) = election else { return Ok(None) };
+    let until = Instant::now() + ACT_WITHIN;
+    match election.attempt().await {
+        Ok(Attempt::Leads) => Ok(Some(watch::channel(Leadership::Leading { until }).1)),
+        Ok(Attempt::Held(by)) => anyhow::bail!(
+            "{election} is held by {}: an operator is at work; nothing was changed",
+            escaped(&by)
+        ),
+        // Without that namespace there is no operator that could hold one.
+        Err(failure) if failure.code == "NotFound" => Ok(None),
+        Err(failure) => anyhow::bail!("{election} cannot be had: {failure}; nothing was changed"),
+    }
+}
+
+async fn one_cycle(
+    args: &ApplyArgs,
+    operator: &mut Operator,
+    election: &mut Option<Election>,
+    reviewed: Option<&Report>,
+    gap: Duration,
+    config: &Config,
+) -> anyhow::Result<ExitCode> {
+    let (mut seen, now) = look(operator).await?;
+    if let Some(reviewed) = reviewed {
         unchanged(reviewed, &now, "it was written")?;
     }
     let headline = now.headline();
@@ -72,8 +116,9 @@ async fn run(
     print(&format!("{}{headline}\n", plan_text(&now, args.color)))?;
     if !args.yes {
         ensure!(is_confirmed()?, "not confirmed; nothing was changed");
+        operator.leadership = take(election).await?;
         // Nobody knows how long that took, and a plan rests on a look of just now.
-        let (again, then) = look(&mut operator).await?;
+        let (again, then) = look(operator).await?;
         unchanged(&now, &then, "it was shown")?;
         seen = again;
     }

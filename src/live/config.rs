@@ -157,6 +157,12 @@ pub struct Config {
     pub allow_host_network: bool,
     /// The pods' VPC; `None` is the VPC of the nodes' instances.
     pub vpc_id: Option<String>,
+    /// Whether to act only while holding the Lease; `None` depends on where it runs.
+    pub leader_elect: Option<bool>,
+    /// The Lease's name.
+    pub lease_name: String,
+    /// The Lease's namespace; `None` is the Pod's own.
+    pub pod_namespace: Option<String>,
     /// Where the health endpoints listen.
     pub listen_address: SocketAddr,
     /// Where the plan is served.
@@ -225,6 +231,9 @@ impl Config {
                 yes_or_no,
             ),
             vpc_id: r.optional("VPC_ID", &raw.vpc_id, vpc_id),
+            leader_elect: r.optional("LEADER_ELECT", &raw.leader_elect, yes_or_no),
+            lease_name: usual_lease(&mut r, raw),
+            pod_namespace: r.optional("POD_NAMESPACE", &raw.pod_namespace, namespace),
             listen_address: listener(r.or(
                 "LISTEN_ADDRESS",
                 &raw.listen_address,
@@ -267,6 +276,15 @@ impl Config {
     pub fn installs_crd(&self) -> bool {
         self.install_crd && !self.dry_run
     }
+}
+
+/// That of the namespace, so that operators of disjoint namespaces do not wait for each other.
+fn usual_lease(r: &mut values::Reader, raw: &Raw) -> String {
+    let usual = match values::given(&raw.namespace) {
+        Some(namespace) => format!("eip-operator-{namespace}"),
+        None => "eip-operator".to_owned(),
+    };
+    r.optional("LEASE_NAME", &raw.lease_name, values::lease_name).unwrap_or(usual)
 }
 
 /// A wrong address is `None` here and a problem already, so this port 0 is never served.

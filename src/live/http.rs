@@ -57,6 +57,7 @@ pub struct Health {
 struct Pulse {
     last: Option<Instant>,
     looked: bool,
+    stands_by: bool,
 }
 
 impl Health {
@@ -92,9 +93,15 @@ impl Health {
         })
     }
 
-    /// Whether there was a complete look.
+    /// Another operator acts, and this one waits for its turn, or no longer does.
+    pub fn stands_by(&self, stands_by: bool) {
+        self.pulse().stands_by = stands_by;
+    }
+
+    /// Whether there was a complete look, or none is wanted yet.
     pub fn ready(&self) -> bool {
-        self.pulse().looked
+        let pulse = self.pulse();
+        pulse.looked || pulse.stands_by
     }
 
     /// A panic elsewhere leaves the pulse whole, for it is only ever replaced.

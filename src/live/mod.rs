@@ -8,6 +8,7 @@ pub mod crd;
 pub mod ec2;
 pub mod http;
 pub mod kubernetes;
+pub mod lease;
 pub mod limiter;
 pub mod observe;
 pub mod oneshot;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use aws_config::BehaviorVersion;
+use kube::Client;
 
 use super::command::{Color, ExplainArgs, Output, PlanArgs, SnapshotArgs};
 use super::config::{Config, Raw};
@@ -102,6 +103,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<String> {
 
 /// Where one look is taken from.
 pub(super) struct Sources {
+    pub client: Client,
     pub cluster: Cluster,
     pub ec2: Ec2,
     pub kubernetes: Kubernetes,
@@ -112,14 +114,15 @@ impl Sources {
     pub async fn of(config: &Config) -> anyhow::Result<Self> {
         let clients = clients().await?;
         let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
-        let kubernetes = Kubernetes::new(clients.calls, config.namespace.clone());
+        let client = clients.calls;
+        let kubernetes = Kubernetes::new(client.clone(), config.namespace.clone());
         let uid = kubernetes.cluster_uid().await;
         let uid = uid.map_err(|failure| anyhow::anyhow!("namespace kube-system: {failure}"))?;
         let cluster = Cluster { name: config.cluster_name.clone(), uid };
         let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
         let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc);
         let quota = quotas::once(&sdk, &ec2).await;
-        Ok(Self { cluster, ec2, kubernetes, quota })
+        Ok(Self { client, cluster, ec2, kubernetes, quota })
     }
 
     async fn look(&self, config: &Config) -> Snapshot {

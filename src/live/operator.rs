@@ -16,6 +16,7 @@ use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use super::announce::Announcer;
 use super::http::{LastLook, Look};
+use super::lease::Leadership;
 use super::observe::{Base, observe};
 use super::perform::Hands;
 use super::wake::{Mailbox, Wake};
@@ -34,6 +35,8 @@ pub struct Operator {
     pub quota: Arc<watch::Sender<Option<Quota>>>,
     pub announcer: Announcer,
     pub last_look: LastLook,
+    /// Whether it may act; always where there is no election.
+    pub leadership: Option<watch::Receiver<Leadership>>,
     pub cancel: CancellationToken,
     memory: Memory,
     cycles: u64,
@@ -79,6 +82,7 @@ impl Operator {
             quota,
             announcer,
             last_look: LastLook::default(),
+            leadership: None,
             cancel,
             memory: Memory::default(),
             cycles: 0,
@@ -120,7 +124,7 @@ impl Operator {
 
     /// Rounds of plan, perform and absorb, from a look that has just ended.
     pub async fn act(&mut self, snapshot: &mut Snapshot, mailbox: &Mailbox) -> Acted {
-        let deadline = self.hands.clock.now() + ACT_FOR;
+        let deadline = self.may_act_until().min(self.hands.clock.now() + ACT_FOR);
         let mut acted = Acted::default();
         let mut rounds = Rounds::default();
         loop {
@@ -150,6 +154,15 @@ impl Operator {
             if !complete {
                 return Acted { left: true, ..acted };
             }
+        }
+    }
+
+    /// A time of the clock.
+    fn may_act_until(&self) -> u64 {
+        let Some(leadership) = &self.leadership else { return u64::MAX };
+        match *leadership.borrow() {
+            Leadership::Leading { until } => self.hands.clock.millis(until),
+            Leadership::StandingBy | Leadership::Lost { .. } => 0,
         }
     }
 

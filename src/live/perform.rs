@@ -41,7 +41,12 @@ impl Clock {
     }
 
     pub fn now(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.millis(Instant::now())
+    }
+
+    /// The time of the clock at this moment.
+    pub fn millis(self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.0).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
@@ -17,11 +18,12 @@ use super::ec2::Ec2;
 use super::http::{self, Health, LastLook};
 use super::kubernetes::Kubernetes;
 use super::kubernetes::client::{Clients, clients};
+use super::lease::{Election, Leadership};
 use super::limiter::Limiter;
 use super::operator::Operator;
 use super::perform::{Clock, Hands};
 use super::wake::{Bell, CronBell, Mailbox, Wake};
-use super::{crd, quotas, watch};
+use super::{crd, lease, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
 use crate::plan::snapshot::{Cluster, Quota, Uid};
 
@@ -30,6 +32,12 @@ use crate::plan::snapshot::{Cluster, Quota, Uid};
 const END_WITHIN: Duration = Duration::from_secs(8);
 /// Between two tries to reach the API server at start.
 const REACH_AGAIN: Duration = Duration::from_secs(2);
+/// How long giving the Lease back may take.
+const RESIGN_WITHIN: Duration = Duration::from_secs(3);
+/// Where a Pod finds the name of its namespace.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// The namespace that the manifests install it into.
+const USUAL_NAMESPACE: &str = "eip-operator";
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
@@ -52,8 +60,15 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
             }
         });
     }
+    let resign = CancellationToken::new();
+    let (standing, leadership) = channel::channel(Leadership::StandingBy);
+    let campaign = elects(config).then(|| {
+        let election = election(config, clients.calls.clone());
+        tokio::spawn(lease::campaign(election, standing, resign.clone()))
+    });
+    let leadership = campaign.as_ref().map(|_| leadership);
     let result = {
-        let parts = (clients, sdk, health, last_look);
+        let parts = Parts { clients, sdk, health, last_look, leadership };
         let worker = work(config, parts, cancel.clone(), &mut tasks);
         let mut worker = std::pin::pin!(worker);
         tokio::select! {
@@ -65,19 +80,34 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         }
     };
     cancel.cancel();
+    // Not before the last call has ended, for then another begins.
+    resign.cancel();
+    if let Some(campaign) = campaign {
+        let _ = timeout(RESIGN_WITHIN, campaign).await;
+    }
     let _ =
         timeout(Duration::from_secs(1), async { while tasks.join_next().await.is_some() {} }).await;
     info!("stopped");
     result
 }
 
+/// What the work is done with.
+struct Parts {
+    clients: Clients,
+    sdk: SdkConfig,
+    health: Health,
+    last_look: LastLook,
+    leadership: Option<channel::Receiver<Leadership>>,
+}
+
 /// Everything between the first look and the last.
 async fn work(
     config: &Config,
-    (clients, sdk, health, last_look): (Clients, SdkConfig, Health, LastLook),
+    parts: Parts,
     cancel: CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
+    let Parts { clients, sdk, health, last_look, mut leadership } = parts;
     let namespace = config.namespace.as_deref();
     let kubernetes = Kubernetes::new(clients.calls.clone(), config.namespace.clone());
     let Some(uid) = cluster_uid(&kubernetes, &cancel).await else { return Ok(()) };
@@ -122,11 +152,20 @@ async fn work(
     let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
     let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel.clone());
     operator.last_look = last_look;
+    operator.leadership.clone_from(&leadership);
+    if let Some(leadership) = &mut leadership {
+        health.stands_by(true);
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(bell.shut().await?),
+            () = leads(leadership) => health.stands_by(false),
+        }
+    }
     ringer.ring(Wake::Start);
     loop {
         let wakes = tokio::select! {
             biased;
             () = cancel.cancelled() => break,
+            why = lost(&mut leadership) => anyhow::bail!("no longer leading: {why}"),
             wakes = mailbox.next() => wakes,
         };
         let started = Instant::now();
@@ -153,6 +192,43 @@ async fn work(
     }
     bell.shut().await?;
     Ok(())
+}
+
+/// Whether only one operator at a time is to act: as it was asked for, else in a cluster.
+pub(super) fn elects(config: &Config) -> bool {
+    let in_cluster = || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    !config.dry_run && config.leader_elect.unwrap_or_else(in_cluster)
+}
+
+/// The election among operators like this one.
+pub(super) fn election(config: &Config, client: Client) -> Election {
+    let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().filter(|own| !own.is_empty());
+    let namespace = config.pod_namespace.clone().or_else(own);
+    let namespace = namespace.unwrap_or_else(|| USUAL_NAMESPACE.to_owned());
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "eip-operator".to_owned());
+    let unlike = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
+    let identity = format!("{host}_{unlike:016x}");
+    Election::new(client, namespace.trim(), &config.lease_name, identity)
+}
+
+/// Ends once the Lease is held.
+async fn leads(leadership: &mut channel::Receiver<Leadership>) {
+    let leading = |now: &Leadership| matches!(now, Leadership::Leading { .. });
+    // Its sender lives as long as the election, which ends no sooner than it has led.
+    let _ = leadership.wait_for(leading).await;
+}
+
+/// Ends once the Lease is lost; never, where there is no election.
+async fn lost(leadership: &mut Option<channel::Receiver<Leadership>>) -> String {
+    if let Some(leadership) = leadership {
+        let lost = |now: &Leadership| matches!(now, Leadership::Lost { .. });
+        if let Ok(now) = leadership.wait_for(lost).await
+            && let Leadership::Lost { why } = &*now
+        {
+            return why.clone();
+        }
+    }
+    std::future::pending().await
 }
 
 /// The worker, without what rings for it.

@@ -99,6 +99,17 @@ pub struct Raw {
     /// The VPC of the pods; unset means the VPC of the nodes' instances
     #[arg(long, env = "VPC_ID", global = true, hide_env_values = true)]
     pub vpc_id: Option<String>,
+    /// Act only while holding the Lease, so that two operators do not act at once; unset means in a
+    /// cluster, not outside one. A dry run takes none
+    #[arg(long, env = "LEADER_ELECT", global = true, hide_env_values = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub leader_elect: Option<String>,
+    /// Name of the Lease; unset means eip-operator, or eip-operator-NAMESPACE
+    #[arg(long, env = "LEASE_NAME", global = true, hide_env_values = true)]
+    pub lease_name: Option<String>,
+    /// Namespace of the Lease; unset means the Pod's own, and outside a cluster eip-operator
+    #[arg(long = "lease-namespace", env = "POD_NAMESPACE", global = true, hide_env_values = true)]
+    pub pod_namespace: Option<String>,
     /// Address and port of the health endpoints
     #[arg(long = "listen", env = "LISTEN_ADDRESS", global = true, hide_env_values = true,
           default_value = default::LISTEN)]

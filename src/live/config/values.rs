@@ -128,6 +128,19 @@ pub fn namespace(text: &str) -> Reading<String> {
     Ok(text.to_owned())
 }
 
+pub fn lease_name(text: &str) -> Reading<String> {
+    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let label = |label: &str| label.starts_with(edge) && label.ends_with(edge);
+    let fits = text.len() <= 253
+        && text.split('.').all(label)
+        && text.chars().all(|c| edge(c) || "-.".contains(c));
+    must(
+        fits,
+        "give 1 to 253 lowercase letters, digits, hyphens and dots, as Kubernetes names a Lease",
+    )?;
+    Ok(text.to_owned())
+}
+
 pub fn yes_or_no(text: &str) -> Reading<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),

@@ -238,7 +238,7 @@ said!(Absence: Gone NotManaged NotAutocreate Finished Unscheduled WithoutIp Sand
 said!(Subject: Cluster Eip Pod Address);
 said!(Wait: Unread Pod MaybeAllocated AddressLost Untagged QuotaReached NamespaceLimit NodeUnknown
     InterfaceNotFound TargetOccupied TargetLeaving PausedAfterError NameTaken PredecessorLeaves
-    Orphan TooManyOrphans DefinitionDeleted Protected MovedRecently AnnotatedRecently
+    PredecessorProtected     Orphan TooManyOrphans DefinitionDeleted Protected MovedRecently AnnotatedRecently
     InvalidPodName);
 
 fn word<T: Said>(said: &T) -> String {

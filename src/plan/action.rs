@@ -21,9 +21,9 @@ pub enum Action {
     LetGo { eip: Key, uid: Uid },
     /// Buy an address.
     Allocate { eip: Key, uid: Uid, pod: String },
-    /// Give an address back to AWS, for good. `absent`: the Eip it was bought for does not exist,
-    /// and none of that name may.
-    Release { address: AllocationId, ip: String, eip_uid: Uid, absent: Option<Key> },
+    /// Give an address back to AWS, for good. `orphan`: the Eip it was bought for does not exist,
+    /// and none of its name may.
+    Release { address: AllocationId, ip: String, eip: Key, eip_uid: Uid, orphan: bool },
     /// Complete the tags of an address: whose it is (`uid`, in place of `from`), which cluster's it
     /// is, and if it is undated, that it was there now.
     Tag { address: AllocationId, ip: String, eip: Key, uid: Uid, from: Uid, undated: bool },

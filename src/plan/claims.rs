@@ -1,6 +1,6 @@
 //! The snapshot seen from each Eip: which addresses are its own, and which pod is its target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::action::Absence;
@@ -18,6 +18,8 @@ pub struct Claim<'a> {
     /// Its addresses; the one it keeps comes first.
     pub addresses: Vec<(&'a AllocationId, &'a Address)>,
     pub seat: Seat<'a>,
+    /// It is served: it is not being deleted, or only waits to be, for what it has is protected.
+    pub lasts: bool,
 }
 
 impl Claim<'_> {
@@ -36,7 +38,7 @@ impl Claim<'_> {
     pub fn needs_interface(&self) -> Option<&Target<'_>> {
         let Seat::Pod(target) = &self.seat else { return None };
         let in_place = self.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip));
-        (!self.eip.deleting && !in_place).then_some(target)
+        (self.lasts && !in_place).then_some(target)
     }
 }
 
@@ -75,15 +77,22 @@ pub struct Target<'a> {
 pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
     let Some(eips) = snapshot.eips.known() else { return Vec::new() };
     let mut addresses = addresses_by_eip(snapshot);
-    let served = served_pods(snapshot, eips, &addresses);
+    let lasting = |eip: &Eip| {
+        let has_one = addresses.contains_key(eip.uid.as_str());
+        !eip.deleting || has_one && snapshot.protection(eip).is_some()
+    };
+    let lasting: BTreeSet<&Key> =
+        eips.iter().filter(|(_, eip)| lasting(eip)).map(|(key, _)| key).collect();
+    let served = served_pods(snapshot, eips, &lasting, &addresses);
     eips.iter()
         .filter(|(key, _)| snapshot.settings.in_scope(&key.namespace))
         .map(|(key, eip)| {
-            let seat = seat(snapshot, key, eip, &served);
+            let lasts = lasting.contains(key);
+            let seat = seat(snapshot, key, eip, lasts, &served);
             let mut own = addresses.remove(eip.uid.as_str()).unwrap_or_default();
             let ip = seat.keeps().map(|target| target.ip);
             own.sort_by_key(|(id, address)| preference(eip, ip, id, address));
-            Claim { key, eip, addresses: own, seat }
+            Claim { key, eip, addresses: own, seat, lasts }
         })
         .collect()
 }
@@ -153,10 +162,11 @@ type Rank<'a> = (bool, bool, &'a str, &'a str);
 fn served_pods<'a>(
     snapshot: &'a Snapshot,
     eips: &'a BTreeMap<Key, Eip>,
+    lasting: &BTreeSet<&Key>,
     addresses: &AddressesByEip<'_>,
 ) -> BTreeMap<Key, &'a Uid> {
     let mut served: BTreeMap<Key, (Rank<'_>, &Uid)> = BTreeMap::new();
-    for (key, eip) in eips.iter().filter(|(_, eip)| !eip.deleting) {
+    for (key, eip) in eips.iter().filter(|(key, _)| lasting.contains(key)) {
         let pod_key = key.sibling(&eip.pod);
         let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
         if let Some(owner) = &eip.autocreated_for
@@ -183,6 +193,7 @@ fn seat<'a>(
     snapshot: &'a Snapshot,
     key: &Key,
     eip: &Eip,
+    lasts: bool,
     served: &BTreeMap<Key, &Uid>,
 ) -> Seat<'a> {
     let Some(pods) = snapshot.pods.known() else { return Seat::Unknown };
@@ -195,7 +206,7 @@ fn seat<'a>(
         return Seat::Nowhere(if replaced { Absence::OtherUid } else { Absence::Gone });
     }
     let serving = served.get(&pod_key).copied();
-    if !eip.deleting && serving != Some(&eip.uid) {
+    if lasts && serving != Some(&eip.uid) {
         let other = snapshot.eips.known().into_iter().flatten();
         if let Some((key, _)) = other.into_iter().find(|(_, other)| Some(&other.uid) == serving) {
             return Seat::Nowhere(Absence::ClaimedBy { eip: key.clone() });

@@ -131,8 +131,7 @@ impl Execution {
             Action::Allocate { eip, .. } | Action::Tag { eip, .. } => {
                 Some(Call::GetEip(eip.clone()))
             }
-            Action::Release { absent: Some(eip), .. } => Some(Call::GetEip(eip.clone())),
-            Action::Release { address, .. } => Some(Call::DescribeAddress(address.clone())),
+            Action::Release { eip, .. } => Some(Call::GetEip(eip.clone())),
             _ => None,
         };
         match confirm {
@@ -240,9 +239,16 @@ impl Execution {
                 Some(_) => Err(format!("eip {eip} has changed")),
                 None => Err(format!("eip {eip} is gone")),
             },
-            (Action::Release { absent: Some(eip), .. }, Answer::Eip(found)) => match found {
+            (Action::Release { eip, orphan: true, .. }, Answer::Eip(found)) => match found {
                 Some(_) => Err(format!("eip {eip} is there again")),
                 None => Ok(()),
+            },
+            // Somebody may have seen what is about to happen, and protected it.
+            (Action::Release { eip, eip_uid, .. }, Answer::Eip(found)) => match found {
+                Some(found) if found.uid != *eip_uid => Err(format!("eip {eip} was replaced")),
+                Some(found) if found.protected => Err(format!("eip {eip} is protected")),
+                Some(_) => Ok(()),
+                None => Err(format!("eip {eip} is gone")),
             },
             (Action::Release { address, eip_uid, .. }, Answer::Address(found)) => match found {
                 None => Err(format!("address {address} is gone already")),

@@ -70,7 +70,7 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
                 format!("{association} is not the association of {address}")
             })
         }
-        Action::Release { address, eip_uid, absent, .. } => {
+        Action::Release { address, eip_uid, orphan, .. } => {
             let found = owned(snapshot, address)?;
             let definition = snapshot.definition.known();
             let kept = definition.is_none_or(|one| one.deleting && !one.release_all);
@@ -81,7 +81,7 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
             need(!protected, || format!("{address} goes, and is protected"))?;
             need(found.association.is_none(), || format!("{address} is associated"))?;
             need(found.eip == *eip_uid, || format!("{address} is not of Eip uid {eip_uid}"))?;
-            if absent.is_some() {
+            if *orphan {
                 return orphan_fault(snapshot, address, found);
             }
             need(eip.is_some(), || format!("{address} goes, and its Eip does not exist"))?;

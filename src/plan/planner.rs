@@ -108,6 +108,13 @@ impl<'a> Draft<'a> {
         notes.find(|note| matches!(&note.subject, Subject::Eip(key) if key == eip)).map(|n| &n.wait)
     }
 
+    /// What keeps its address, though the Eip is to go.
+    pub fn hold_of(&self, eip: &Key) -> Option<&Wait> {
+        let holds = |wait: &&Wait| matches!(wait, Wait::Protected { .. } | Wait::DefinitionDeleted);
+        let of_it = |note: &&Note| matches!(&note.subject, Subject::Eip(key) if key == eip);
+        self.plan.notes.iter().filter(of_it).map(|note| &note.wait).find(holds)
+    }
+
     /// Steps planned so far for the Eip with this uid.
     pub fn steps_of(&self, uid: &Uid) -> impl Iterator<Item = &Step> {
         self.plan.steps.iter().filter(move |step| step.uid == *uid)

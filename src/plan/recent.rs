@@ -155,8 +155,8 @@ impl Memory {
             (Action::Annotate { uid, .. }, _) => {
                 self.moves.insert(uid.clone(), (now, self.moves.contains_key(uid)));
             }
-            (Action::Release { address, eip_uid, absent, .. }, _) => {
-                if absent.is_some() {
+            (Action::Release { address, eip_uid, orphan, .. }, _) => {
+                if *orphan {
                     self.orphans_released.push(now);
                 }
                 self.seen.retain(|(seen, _), _| seen != address);

@@ -19,7 +19,7 @@ const SAID: &str = "create delete hold let_go allocate release tag associate dis
     PodNotFound PodNotManaged PodFinished PodNotScheduled PodWithoutIP PodSandboxDown \
     PodTerminating HostNetwork UnsupportedIPFamily PodReplaced Conflict \
     Unread MaybeAllocated AddressLost Untagged QuotaExceeded NamespaceLimit NodeUnknown \
-    WaitingForENI TargetOccupied AddressLimitExceeded NameTaken PredecessorLeaves \
+    WaitingForENI TargetOccupied AddressLimitExceeded NameTaken PredecessorLeaves PredecessorProtected \
     Orphan TooManyOrphans DefinitionDeleted Protected MovedRecently AnnotatedRecently \
     InvalidPodName";
 

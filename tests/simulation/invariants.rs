@@ -145,10 +145,10 @@ impl Ledger {
                 times.push(now);
                 need(!soon, || format!("S13: pod {uid} is annotated again too soon: {times:?}"))
             }
-            (Action::Release { address, absent, .. }, _) => {
+            (Action::Release { address, orphan, .. }, _) => {
                 let released = self.released.entry(life).or_default();
                 let again = released.iter().any(|(one, _, _)| one == address);
-                released.push((address.clone(), now, absent.is_some()));
+                released.push((address.clone(), now, *orphan));
                 need(!again, || format!("S13: {address} is released twice"))
             }
             _ => Ok(()),
@@ -208,19 +208,19 @@ impl Ledger {
             Action::Allocate { eip, uid, .. } => {
                 self.allocate(eip, uid, account, cluster, at, scenario)
             }
-            Action::Release { address, eip_uid, absent, .. } => {
+            Action::Release { address, eip, eip_uid, orphan, .. } => {
                 let ends = self.ends_since.filter(|_| !cluster.definition.release_all);
                 need(ends.is_none_or(|since| since > at.observed_at), || {
                     format!("S14: {address} goes while the definition is being deleted")
                 })?;
                 self.protected(address, eip_uid, cluster, at, scenario)?;
-                if let Some(key) = absent {
+                if *orphan {
                     let undated = account.elastics.get(address).filter(|one| {
                         one.tags().allocated_at.is_none()
                             && one.tagged_at() + lag(scenario) < at.sent
                     });
                     need(undated.is_none(), || format!("S14: {address} goes and bears no date"))?;
-                    self.named(key, cluster, at, scenario)?;
+                    self.named(eip, cluster, at, scenario)?;
                     self.orphan(address, eip_uid, cluster, at)?;
                 }
                 // Two leaders may each keep what the other takes for a surplus (seed 27019).
@@ -259,18 +259,19 @@ impl Ledger {
                     format!("S1: {address} is taken from {from} for {uid}")
                 })
             }
-            Action::Disassociate { address, .. } => {
+            Action::Disassociate { address, association, .. } => {
                 let there = account.elastics.get(address).filter(|one| one.exists());
                 let Some(there) = there else { return Ok(()) };
                 owned(account, cluster, address, "disassociated", since)?;
-                announced_no_more(address, there, cluster, at, scenario)
+                announced_no_more((address, association), there, cluster, at, scenario)
             }
             Action::LetGo { eip, uid } => {
                 // What another leader bought and EC2 does not show yet cannot be known (seed 16218).
                 let unknown = if scenario.second { lag(scenario) } else { 0 };
                 let left = account.of(uid).find(|(_, one)| one.tagged_at() + unknown <= at.now);
                 need(left.is_none(), || format!("S5: eip {eip} is let go while it has {left:?}"))?;
-                let recorded = cluster.eips.get(eip).and_then(|eip| eip.status.allocation.as_ref());
+                // Another of its name has a status of its own (seed 42560).
+                let recorded = cluster.eip(uid).and_then(|(_, eip)| eip.status.allocation.as_ref());
                 // That its tags are gone is shown after a while too.
                 let hidden = recorded.filter(|id| self.untagged.contains(*id)).and_then(|id| {
                     let there = account.elastics.get(id).filter(|one| one.exists())?;
@@ -287,7 +288,7 @@ impl Ledger {
         }
     }
 
-    /// S14, on what a person protects, as far as the look could know. An Eip whose finalizer a
+    /// S14, on what a person protects: a fresh read of its Eip tells. An Eip whose finalizer a
     /// stranger has taken off is gone, and protects nothing any more (seed 4121).
     fn protected(
         &self,
@@ -297,13 +298,8 @@ impl Ledger {
         at: &Moment<'_>,
         scenario: &Scenario,
     ) -> Check {
-        let age = |kind: &Kind| match kind {
-            Kind::StaleLists { millis } => *millis,
-            _ => 0,
-        };
-        let age = scenario.faults.iter().map(|fault| age(&fault.kind)).max().unwrap_or(0);
         let since = cluster.eip(uid).and_then(|_| cluster.protected_since.get(uid));
-        let known = since.is_some_and(|since| since + age < at.observed_at);
+        let known = since.is_some_and(|since| *since < at.confirmed_at);
         need(!scenario.settings.protect && !known, || format!("S14: {id} goes and is protected"))
     }
 

@@ -97,6 +97,10 @@ pub enum Wait {
     PredecessorLeaves {
         eip: Key,
     },
+    /// The Eip of the pod before it does not go, for its address is protected.
+    PredecessorProtected {
+        eip: Key,
+    },
     /// An address of ours whose Eip does not exist; when it is released, if it is.
     Orphan {
         ip: String,
@@ -146,6 +150,7 @@ impl Wait {
             Self::PausedAfterError { reason, .. } => reason.as_str(),
             Self::NameTaken { .. } => "NameTaken",
             Self::PredecessorLeaves { .. } => "PredecessorLeaves",
+            Self::PredecessorProtected { .. } => "PredecessorProtected",
             Self::Orphan { .. } => "Orphan",
             Self::TooManyOrphans { .. } => "TooManyOrphans",
             Self::DefinitionDeleted => "DefinitionDeleted",
@@ -242,6 +247,11 @@ impl fmt::Display for Wait {
             Self::PredecessorLeaves { eip } => {
                 write!(f, "eip {eip}, of the pod before it, is still being deleted")
             }
+            Self::PredecessorProtected { eip } => write!(
+                f,
+                "eip {eip}, of the pod before it, is held: protected; no other of its name is \
+                 made until a person lets it go"
+            ),
             Self::Orphan { ip, eip, uid, in_seconds } => {
                 write!(
                     f,

@@ -69,9 +69,9 @@ fn tag() -> Action {
     }
 }
 
-fn release(absent: Option<Key>) -> Action {
+fn release(orphan: bool) -> Action {
     let (address, ip) = ("eipalloc-1".into(), "203.0.113.7".into());
-    Action::Release { address, ip, eip_uid: "e1".into(), absent }
+    Action::Release { address, ip, eip: key("web"), eip_uid: "e1".into(), orphan }
 }
 
 fn hold() -> Action {
@@ -116,15 +116,12 @@ fn associated() -> Execution {
 #[test]
 fn what_binds_buys_or_gives_back_is_sent_after_a_fresh_read_of_what_it_rests_on() {
     let unlabelled = "{uid: p1, node: n1, ip: 10.0.1.15}";
-    let older = "{ip: 203.0.113.7, eip: e1}";
     for (action, call, answer) in [
         (associate(), Call::GetPod(key("web-0")), pod(TARGET)),
         (delete(), Call::GetPod(key("web-0")), Answer::Pod(None)),
         (delete(), Call::GetPod(key("web-0")), pod(unlabelled)),
         (allocate(), Call::GetEip(key("web")), eip(HELD)),
         (tag(), Call::GetEip(key("web")), eip(HELD)),
-        (release(None), describe(), address(IDLE)),
-        (release(None), describe(), address(older)),
     ] {
         let mut step = execution(&action, None);
         assert_eq!(step.start(100), Next::Call(call));
@@ -147,8 +144,20 @@ fn what_ends_exposure_or_has_a_precondition_of_its_own_waits_for_no_read() {
 }
 
 #[test]
+fn an_address_is_released_once_its_eip_is_not_protected_and_it_is_idle() {
+    let older = "{ip: 203.0.113.7, eip: e1}";
+    for idle in [IDLE, older] {
+        let action = release(false);
+        let mut step = execution(&action, None);
+        assert_eq!(step.start(100), Next::Call(Call::GetEip(key("web"))));
+        assert_eq!(step.answer(eip(HELD), 200), Next::Call(describe()));
+        assert_eq!(step.answer(address(idle), 300), sends(&action));
+    }
+}
+
+#[test]
 fn an_orphan_is_released_once_both_its_eip_is_absent_and_its_address_is_idle() {
-    let action = release(Some(key("web")));
+    let action = release(true);
     let mut step = execution(&action, None);
     assert_eq!(step.start(100), Next::Call(Call::GetEip(key("web"))));
     assert_eq!(step.answer(Answer::Eip(None), 200), Next::Call(describe()));
@@ -170,6 +179,7 @@ fn a_step_whose_world_has_changed_is_not_done_and_says_what_has_changed() {
     let bare = "{uid: e1, pod: web-0}";
     let deleting = "{uid: e1, pod: web-0, held: true, deleting: true}";
     let namesake = "{uid: e2, pod: web-0, held: true}";
+    let protected = "{uid: e1, pod: web-0, held: true, deleting: true, protected: true}";
     let in_use = "{ip: 203.0.113.7, cluster: c1, eip: e1, association: eipassoc-9}";
     let taken_up = "{ip: 203.0.113.7, cluster: c1, eip: e2}";
     let anothers = "{ip: 203.0.113.7, cluster: c2, eip: e1}";
@@ -185,15 +195,21 @@ fn a_step_whose_world_has_changed_is_not_done_and_says_what_has_changed() {
         (allocate(), eip(deleting), "eip shop/web has changed"),
         (tag(), Answer::Eip(None), "eip shop/web is gone"),
         (tag(), eip(deleting), "eip shop/web has changed"),
-        (release(None), Answer::Address(None), "address eipalloc-1 is gone already"),
-        (release(None), address(in_use), "address eipalloc-1 is associated"),
-        (release(None), address(taken_up), "the tags of address eipalloc-1 have changed"),
-        (release(None), address(anothers), "the tags of address eipalloc-1 have changed"),
-        (release(Some(key("web"))), eip(namesake), "eip shop/web is there again"),
+        (release(false), Answer::Address(None), "address eipalloc-1 is gone already"),
+        (release(false), address(in_use), "address eipalloc-1 is associated"),
+        (release(false), address(taken_up), "the tags of address eipalloc-1 have changed"),
+        (release(false), address(anothers), "the tags of address eipalloc-1 have changed"),
+        (release(true), eip(namesake), "eip shop/web is there again"),
+        (release(false), Answer::Eip(None), "eip shop/web is gone"),
+        (release(false), eip(namesake), "eip shop/web was replaced"),
+        (release(false), eip(protected), "eip shop/web is protected"),
         (associate(), eip(HELD), "the confirming read answered something else"),
     ] {
         let mut step = execution(&action, None);
         step.start(100);
+        if let (Action::Release { .. }, Answer::Address(_)) = (&action, &answer) {
+            assert_eq!(step.answer(eip(HELD), 150), Next::Call(describe()), "{action:?}");
+        }
         assert_eq!(step.answer(answer, 200), changed(why), "{action:?}");
         assert_eq!((step.sent_at(), step.effects().len()), (None, 0), "{action:?}");
     }
@@ -202,7 +218,7 @@ fn a_step_whose_world_has_changed_is_not_done_and_says_what_has_changed() {
 #[test]
 fn a_confirmation_counts_for_two_seconds_from_when_its_read_was_sent() {
     let late = changed("the confirming read took too long");
-    let orphan = release(Some(key("web")));
+    let orphan = release(true);
     for (now, in_time) in [(2_100, true), (2_101, false)] {
         let mut step = execution(&associate(), None);
         step.start(100);

@@ -66,12 +66,12 @@ fn disassociate() -> Action {
 
 fn release() -> Action {
     let (address, eip_uid) = ("a-leaving".into(), "e-leaving".into());
-    Action::Release { address, ip: String::new(), eip_uid, absent: None }
+    Action::Release { address, ip: String::new(), eip: shop("leaving"), eip_uid, orphan: false }
 }
 
 fn release_orphan() -> Action {
     let (address, eip_uid) = ("a-lost".into(), "e-lost".into());
-    Action::Release { address, ip: String::new(), eip_uid, absent: Some(shop("lost")) }
+    Action::Release { address, ip: String::new(), eip: shop("lost"), eip_uid, orphan: true }
 }
 
 fn allocate() -> Action {

@@ -39,7 +39,13 @@ fn actions() -> [Action; 5] {
             association: "eipassoc-1".into(),
             private_ip: ip(),
         },
-        Action::Release { address: address.clone(), ip: ip(), eip_uid: "e1".into(), absent: None },
+        Action::Release {
+            address: address.clone(),
+            ip: ip(),
+            eip: Key::new("shop", "web"),
+            eip_uid: "e1".into(),
+            orphan: false,
+        },
         Action::Tag { address, ip: ip(), eip, uid: "e1".into(), from: "e1".into(), undated: true },
     ]
 }

@@ -175,8 +175,9 @@ fn released_orphans_count_for_an_hour() {
     let release = Action::Release {
         address: "eipalloc-9".into(),
         ip: "203.0.113.9".into(),
+        eip: Key::new("shop", "old"),
         eip_uid: "e9".into(),
-        absent: Some(Key::new("shop", "old")),
+        orphan: true,
     };
     memory.done(&"e9".into(), &release, &Outcome::Done, 0, 300);
     for (now, expected) in [(1_000, 1), (3_599_000, 1), (3_600_000, 0)] {

@@ -178,8 +178,9 @@ fn the_next_look_comes_soonest_where_something_is_left_unread_or_paused() {
     let release = Action::Release {
         address: "eipalloc-1".into(),
         ip: String::new(),
+        eip: Key::new("shop", "web"),
         eip_uid: "e1".into(),
-        absent: None,
+        orphan: false,
     };
     let stop = failure("ExpiredToken", Meaning::Stop);
     stopped.failed(&"e1".to_owned(), &release, &stop, 1_000, 300);

@@ -62,7 +62,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 
 /// By namespace: for how many Eips it holds addresses, those among them that are gone included, so
 /// that taking off a finalizer does not make room.
-fn held(snapshot: &Snapshot) -> BTreeMap<&str, u64> {
+pub fn held(snapshot: &Snapshot) -> BTreeMap<&str, u64> {
     let mut uids: BTreeMap<&str, BTreeSet<&Uid>> = BTreeMap::new();
     for address in snapshot.addresses.known().into_iter().flat_map(BTreeMap::values) {
         if is_owned(snapshot, address) {

@@ -9,7 +9,7 @@ use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
-    for claim in claims.iter().filter(|claim| !claim.eip.deleting) {
+    for claim in claims.iter().filter(|claim| claim.lasts) {
         let Seat::Pod(target) = &claim.seat else { continue };
         let Some((id, address)) = claim.addresses.first() else { continue };
         if address.private_ip != Some(target.ip) {

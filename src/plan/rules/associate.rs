@@ -12,7 +12,7 @@ use crate::plan::snapshot::{Interface, InterfaceId, Part, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
-        if claim.eip.deleting {
+        if !claim.lasts {
             continue;
         }
         match &claim.seat {

@@ -37,7 +37,7 @@ fn refusal(draft: &Draft<'_>, pod: &Pod) -> Option<Absence> {
 fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
     let serves = |claim: &&Claim<'_>| {
         let for_this_pod = claim.eip.autocreated_for.as_ref().is_none_or(|uid| *uid == pod.uid);
-        claim.pod_key() == *key && for_this_pod && !claim.eip.deleting
+        claim.pod_key() == *key && for_this_pod && claim.lasts
     };
     if claims.iter().any(|claim| serves(&claim)) {
         return;
@@ -45,7 +45,11 @@ fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
     if let Some(other) = claims.iter().find(|claim| claim.key == key) {
         let eip = key.clone();
         let leaves = other.eip.deleting || other.eip.autocreated_for.is_some();
-        let wait = if leaves { Wait::PredecessorLeaves { eip } } else { Wait::NameTaken { eip } };
+        let wait = match (leaves, draft.snapshot.protection(other.eip)) {
+            (true, Some(_)) => Wait::PredecessorProtected { eip },
+            (true, None) => Wait::PredecessorLeaves { eip },
+            (false, _) => Wait::NameTaken { eip },
+        };
         draft.wait(Subject::Pod(key.clone()), wait);
         return;
     }

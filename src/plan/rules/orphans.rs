@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use crate::plan::action::{Action, Reason, Subject, Wait};
 use crate::plan::claims::{draining, is_owned};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
+use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Protection, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>) {
     let snapshot = draft.snapshot;
@@ -43,6 +43,10 @@ pub fn steps(draft: &mut Draft<'_>) {
         let (ip, uid) = (address.ip.clone(), address.eip.clone());
         let wait = Wait::Orphan { ip, eip, uid, in_seconds: due_in };
         draft.wait(Subject::Address(id.clone()), wait);
+        if snapshot.settings.protect && snapshot.settings.release_orphans {
+            let wait = Wait::Protected { by: Protection::Setting };
+            draft.wait(Subject::Address(id.clone()), wait);
+        }
     }
 }
 
@@ -112,8 +116,9 @@ fn end(draft: &mut Draft<'_>, id: &AllocationId, address: &Address) {
         None => Action::Release {
             address: id.clone(),
             ip,
+            eip: eip.clone(),
             eip_uid: uid.clone(),
-            absent: Some(eip.clone()),
+            orphan: true,
         },
     };
     draft.step_for(&eip, &uid, action, Reason::Unclaimed { seconds });

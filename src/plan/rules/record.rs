@@ -70,14 +70,14 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
             let ip = status.ip.as_deref().unwrap_or_default();
             status.message = format!("{ip} is on pod {} at {}", target.key, target.ip);
             // Why its deletion waits is what a person wants to know of it.
-            if let Some(wait) = draft.wait_of(claim.key).filter(|_| claim.eip.deleting) {
+            if let Some(wait) = draft.hold_of(claim.key).filter(|_| claim.eip.deleting) {
                 status.reason = wait.code();
                 status.message = format!("{}; {}", status.message, wait.lasting_text());
             }
         }
         None => {
             status.pod = old.pod.clone().filter(|name| out_of_the_list(draft, claim, name));
-            match draft.wait_of(claim.key) {
+            match draft.hold_of(claim.key).or(draft.wait_of(claim.key)) {
                 Some(wait) => {
                     status.reason = wait.code();
                     status.message = wait.lasting_text();

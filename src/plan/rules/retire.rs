@@ -1,9 +1,10 @@
-//! Law: an Eip that the operator made is deleted when its pod no longer asks for it.
+//! Law: an Eip that the operator made is deleted when its pod no longer asks for it, unless a
+//! person protects its address.
 //!
 //! One without our finalizer gets that first: it would be gone at once, and its address might be
 //! left where it is.
 
-use crate::plan::action::{Absence, Action, Reason};
+use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
 use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::{Pod, Snapshot, Uid};
@@ -11,6 +12,13 @@ use crate::plan::snapshot::{Pod, Snapshot, Uid};
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims.iter().filter(|claim| claim.eip.held) {
         let Some((owner, absence)) = retires(draft.snapshot, claim) else { continue };
+        // A deletion cannot be taken back, and would only wait.
+        if let Some(by) = draft.snapshot.protection(claim.eip)
+            && !claim.addresses.is_empty()
+        {
+            draft.wait(Subject::Eip(claim.key.clone()), Wait::Protected { by });
+            continue;
+        }
         let action = Action::Delete {
             eip: claim.key.clone(),
             uid: claim.eip.uid.clone(),

@@ -21,8 +21,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
                 let action = Action::Release {
                     address: (*id).clone(),
                     ip: address.ip.clone(),
+                    eip: claim.key.clone(),
                     eip_uid: claim.eip.uid.clone(),
-                    absent: None,
+                    orphan: false,
                 };
                 draft.step(claim, action, Reason::Surplus { kept: (*kept).clone() });
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use eip_operator::plan::snapshot::{Eip, Key, Pod, Uid};
+use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Uid};
 
 use super::super::ec2::Elastic;
 use super::super::scenario::User;
@@ -132,8 +132,10 @@ fn settled(world: &World, key: &Key, eip: &Eip) -> Check {
     let own: Vec<_> = account.of(&eip.uid).collect();
     let protected = eip.protected || world.scenario.settings.protect;
     need(own.len() <= 1 || protected, || format!("L4: eip {key} has {} addresses", own.len()))?;
-    // Of two that are protected either may serve (seed 56832).
+    // Of two that are protected either may serve (seeds 56832 and 52223).
+    let recorded = |id: &AllocationId| eip.status.allocation.as_ref() == Some(id);
     let serving = own.iter().find(|(_, one)| on(one).is_some());
+    let serving = serving.or(own.iter().find(|(id, _)| recorded(id)));
     let Some((id, one)) = serving.or(own.first()) else {
         let full = account.living().count() as u64 >= account.limit;
         let lost = world.ledger.robbed.contains(&eip.uid) && eip.autocreated_for.is_none();

@@ -29,7 +29,7 @@ fn held() -> (Action, Outcome) {
 
 fn release() -> Action {
     let (address, ip) = ("eipalloc-1".into(), "203.0.113.7".into());
-    Action::Release { address, ip, eip_uid: uid(), absent: None }
+    Action::Release { address, ip, eip: Key::new("shop", "web"), eip_uid: uid(), orphan: false }
 }
 
 #[test]

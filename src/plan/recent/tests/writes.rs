@@ -37,8 +37,9 @@ fn what_was_released_is_gone_for_the_settle_time_whatever_a_listing_shows() {
     let release = Action::Release {
         address: "eipalloc-1".into(),
         ip: "203.0.113.7".into(),
+        eip: Key::new("shop", "web"),
         eip_uid: "e1".into(),
-        absent: None,
+        orphan: false,
     };
     let mut memory = Memory::default();
     memory.done(&"e1".into(), &release, &Outcome::Done, 0, SETTLE);

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
@@ -15,14 +14,14 @@ use super::command::ApplyArgs;
 use super::config::{Config, Raw};
 use super::lease::{ACT_WITHIN, Attempt, Election, Leadership};
 use super::oneshot::{Sources, complete, plan_text, print, read};
-use super::operator::Operator;
+use super::operator::{Acted, Operator};
 use super::perform::told;
-use super::serve::{election, operator};
+use super::serve::{cancel_on_signal, election, operator};
 use super::wake::Mailbox;
 use crate::plan::forecast::forecast;
 use crate::plan::report::Report;
 use crate::plan::snapshot::{Cluster, Snapshot};
-use crate::plan::text::{escaped, forecast_plan, step_line};
+use crate::plan::text::{escaped, forecast_plan, step_identity, step_line};
 
 /// Exit code when not all of the plan was carried out.
 const NOT_ALL: u8 = 3;
@@ -43,6 +42,7 @@ fn from_file(file: &Path) -> anyhow::Result<Report> {
     let plan = Report::from_text(&read(file)?).map_err(anyhow::Error::msg);
     let plan = plan.with_context(|| format!("{name} is no plan as \"plan -o yaml\" prints it"))?;
     if let Some(eip) = &plan.eip {
+        let eip = escaped(&eip.to_string());
         anyhow::bail!("{name} shows the plan of eip {eip} alone; accepted: a plan without --eip");
     }
     Ok(plan)
@@ -54,99 +54,116 @@ async fn run(
     config: &Config,
     reviewed: Option<Report>,
 ) -> anyhow::Result<ExitCode> {
-    let sources = Sources::of(config).await?;
-    // Whoever asks for no Lease gets none; otherwise this is a turn like an operator's.
-    let mut election =
-        (config.leader_elect != Some(false)).then(|| election(config, sources.client.clone()));
+    let Sources { client, cluster, ec2, kubernetes, quota } = Sources::of(config).await?;
     if let Some(reviewed) = &reviewed {
-        same_cluster(&reviewed.cluster, &sources.cluster)?;
+        same_cluster(&reviewed.cluster, &cluster)?;
     }
-    let gap = config.rhythm.expected_gap();
-    let Sources { cluster, ec2, kubernetes, quota, .. } = sources;
+    // Who asks for no Lease takes none; otherwise this is a turn like any operator's.
+    let election = (config.leader_elect != Some(false)).then(|| election(config, client));
     let quota = Arc::new(watch::Sender::new(quota));
-    let (ec2, cancel) = (Arc::new(ec2), CancellationToken::new());
-    let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel);
-    if args.yes {
-        operator.leadership = take(&mut election).await?;
-    }
-    let done = one_cycle(args, &mut operator, &mut election, reviewed.as_ref(), gap, config).await;
-    if let Some(mut election) = election
+    let cancel = CancellationToken::new();
+    let operator = operator(config, cluster, Arc::new(ec2), kubernetes, quota, cancel.clone());
+    let mut turn = Turn { operator, election, cancel };
+    let ended = turn.take(args, config, reviewed.as_ref()).await;
+    if let Some(mut election) = turn.election
         && let Err(failure) = election.release().await
     {
-        eprintln!("the lease is not given back, and runs out: {failure}");
+        let failure = escaped(&failure.to_string());
+        eprintln!("{election} is not given back, and runs out: {failure}");
     }
-    done
+    ended
 }
 
-/// Takes the Lease for this cycle; an error names who holds it.
-async fn take(
-    election: &mut Option<Election>,
-) -> anyhow::Result<Option<watch::Receiver<Leadership>>> {
-    let Some(election) = election else { return Ok(None) };
-    let until = Instant::now() + ACT_WITHIN;
-    match election.attempt().await {
-        Ok(Attempt::Leads) => Ok(Some(watch::channel(Leadership::Leading { until }).1)),
-        Ok(Attempt::Held(by)) => anyhow::bail!(
-            "{election} is held by {}: an operator is at work; nothing was changed",
-            escaped(&by)
-        ),
-        // Without that namespace there is no operator that could hold one.
-        Err(failure) if failure.code == "NotFound" => Ok(None),
-        Err(failure) => anyhow::bail!("{election} cannot be had: {failure}; nothing was changed"),
-    }
+/// An operator for one cycle.
+struct Turn {
+    operator: Operator,
+    election: Option<Election>,
+    cancel: CancellationToken,
 }
 
-async fn one_cycle(
-    args: &ApplyArgs,
-    operator: &mut Operator,
-    election: &mut Option<Election>,
-    reviewed: Option<&Report>,
-    gap: Duration,
-    config: &Config,
-) -> anyhow::Result<ExitCode> {
-    let (mut seen, now) = look(operator).await?;
-    if let Some(reviewed) = reviewed {
-        unchanged(reviewed, &now, "it was written")?;
+impl Turn {
+    async fn take(
+        &mut self,
+        args: &ApplyArgs,
+        config: &Config,
+        reviewed: Option<&Report>,
+    ) -> anyhow::Result<ExitCode> {
+        if args.yes {
+            self.lead().await?;
+        }
+        let (mut seen, shown) = self.look().await?;
+        if let Some(reviewed) = reviewed {
+            agreed(reviewed, &shown, "written")?;
+        }
+        print(&format!("{}{}\n", plan_text(&shown, args.color), shown.headline()))?;
+        if !shown.changes() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !args.yes {
+            ensure!(is_confirmed()?, "not confirmed; nothing was changed");
+            self.lead().await?;
+            // Nobody knows how long that took, and a plan rests on a look of just now.
+            let (again, now) = self.look().await?;
+            agreed(&shown, &now, "shown")?;
+            seen = again;
+        }
+        self.operator.only = Some(reviewed.unwrap_or(&shown).identities());
+        // From here on Ctrl-C lets the calls under way end.
+        tokio::spawn(cancel_on_signal(self.cancel.clone())?);
+        let mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
+        let acted = self.operator.act(&mut seen, &mailbox).await;
+        let (all, lines) = outcome(&acted, &seen);
+        // What was done is done, whether or not anybody can read it.
+        let told = print(&lines).is_ok();
+        Ok(if all && told { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
     }
-    let headline = now.headline();
-    if !now.changes() {
-        print(&format!("{}{headline}\n", plan_text(&now, args.color)))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    print(&format!("{}{headline}\n", plan_text(&now, args.color)))?;
-    if !args.yes {
-        ensure!(is_confirmed()?, "not confirmed; nothing was changed");
-        operator.leadership = take(election).await?;
-        // Nobody knows how long that took, and a plan rests on a look of just now.
-        let (again, then) = look(operator).await?;
-        unchanged(&now, &then, "it was shown")?;
-        seen = again;
-    }
-    let mailbox = Mailbox::new(config.min_event_interval, gap);
-    let acted = operator.act(&mut seen, &mailbox).await;
-    let mut all = acted.faults.is_empty();
-    for performed in &acted.performed {
-        let (done, line) = told(performed);
-        all &= done;
-        print(&format!("{line}\n"))?;
-    }
-    for fault in &acted.faults {
-        print(&format!("dropped: the plan contradicts itself: {}\n", escaped(fault)))?;
-    }
-    if acted.left {
-        for step in &forecast_plan(&forecast(&seen).rounds).steps {
-            all = false;
-            print(&format!("left: {}\n", step_line(step)))?;
+
+    /// Takes the Lease for this turn; an error names who holds it.
+    async fn lead(&mut self) -> anyhow::Result<()> {
+        let Some(election) = &mut self.election else { return Ok(()) };
+        let until = Instant::now() + ACT_WITHIN;
+        match election.attempt().await {
+            Ok(Attempt::Leads) => {
+                let leading = Leadership::Leading { until };
+                self.operator.leadership = Some(watch::channel(leading).1);
+                Ok(())
+            }
+            Ok(Attempt::Held(by)) => anyhow::bail!(
+                "{election} is held by {}, which is at work; nothing was changed",
+                escaped(&by)
+            ),
+            // Without that namespace there is no operator that could hold one.
+            Err(failure) if failure.code == "NotFound" => Ok(()),
+            Err(failure) => {
+                let failure = escaped(&failure.to_string());
+                anyhow::bail!("{election} cannot be had: {failure}; nothing was changed")
+            }
         }
     }
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+
+    async fn look(&mut self) -> anyhow::Result<(Snapshot, Report)> {
+        let seen = self.operator.look().await;
+        complete(&seen)?;
+        let report = Report::of(&seen, None).map_err(anyhow::Error::msg)?;
+        Ok((seen, report))
+    }
 }
 
-async fn look(operator: &mut Operator) -> anyhow::Result<(Snapshot, Report)> {
-    let seen = operator.look().await;
-    complete(&seen)?;
-    let report = Report::of(&seen, None).map_err(anyhow::Error::msg)?;
-    Ok((seen, report))
+/// Whether all was done, and a line for each step: what became of it, or that it is left.
+fn outcome(acted: &Acted, seen: &Snapshot) -> (bool, String) {
+    let told: Vec<(bool, String)> = acted.performed.iter().map(told).collect();
+    let mut all = acted.faults.is_empty() && told.iter().all(|(done, _)| *done);
+    let mut lines: Vec<String> = told.into_iter().map(|(_, line)| line).collect();
+    let contradicts = "dropped, for the plan contradicts itself";
+    lines.extend(acted.faults.iter().map(|fault| format!("{contradicts}: {}", escaped(fault))));
+    let tried: Vec<String> = acted.performed.iter().map(|one| step_identity(&one.step)).collect();
+    for step in &forecast_plan(&forecast(seen).rounds).steps {
+        if !tried.contains(&step_identity(step)) {
+            all = false;
+            lines.push(format!("left: {}", step_line(step)));
+        }
+    }
+    (all, lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
 fn same_cluster(reviewed: &Cluster, here: &Cluster) -> anyhow::Result<()> {
@@ -161,15 +178,12 @@ fn same_cluster(reviewed: &Cluster, here: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is planned is what a person has seen, or an error says what differs.
-fn unchanged(then: &Report, now: &Report, since: &str) -> anyhow::Result<()> {
-    let differences = then.differences(now);
-    ensure!(
-        differences.is_empty(),
-        "the plan is another since {since}; nothing was changed (- no longer planned, + new):\n  \
-         {}",
-        differences.join("\n  ")
-    );
+/// Nothing is planned that a person has not seen, or an error says what. What is no longer planned
+/// has been done meanwhile, or need not be.
+fn agreed(seen: &Report, now: &Report, since: &str) -> anyhow::Result<()> {
+    let news = seen.news(now);
+    let news = news.join("\n  ");
+    ensure!(news.is_empty(), "new since the plan was {since}, and nothing was changed:\n  {news}");
     Ok(())
 }
 

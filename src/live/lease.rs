@@ -2,8 +2,8 @@
 //!
 //! The algorithm is that of client-go's leaderelection: whoever sees a Lease unchanged for as long
 //! as it lasts takes it, counted on the own monotonic clock from when the last change was seen, so
-//! that no two clocks are ever compared; every write carries the resourceVersion, so that of two who
-//! try one succeeds. A holder that could not renew in time stops acting before anybody else may
+//! that no two clocks are ever compared; every write carries the resourceVersion, so that of two
+//! who try one succeeds. A holder that could not renew in time stops acting before anybody else may
 //! begin, and ends: a new process begins without a memory of what others have changed since.
 
 use std::fmt;
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use super::kubernetes::failure;
 use crate::plan::meaning::{Failure, Meaning};
+use crate::plan::text::escaped;
 
 /// A Lease lasts so long after its last renewal; client-go's usual numbers.
 const DURATION: Duration = Duration::from_secs(15);
@@ -172,24 +173,28 @@ pub async fn campaign(
                 leadership.send_replace(Leadership::Leading { until: began + ACT_WITHIN });
             }
             (Ok(Attempt::Held(by)), Leadership::Leading { .. }) => {
-                let why = format!("{election} is held by {by}");
+                let why = escaped(&format!("{election} is held by {by}"));
                 leadership.send_replace(Leadership::Lost { why });
                 return;
             }
             (Ok(Attempt::Held(by)), _) => {
                 if said.as_ref() != Some(&by) {
-                    info!(lease = election.name, holder = by, "standing by");
+                    info!(lease = election.name, holder = escaped(&by), "standing by");
                     said = Some(by);
                 }
             }
             (Err(failure), Leadership::Leading { until }) if Instant::now() >= until => {
-                let why = format!("{election} could not be renewed in time: {failure}");
+                let why = escaped(&format!("{election} could not be renewed in time: {failure}"));
                 leadership.send_replace(Leadership::Lost { why });
                 return;
             }
             (Err(failure), _) => {
                 if said.as_ref() != Some(&failure.code) {
-                    warn!(lease = election.name, error = %failure, "the lease cannot be had");
+                    warn!(
+                        lease = election.name,
+                        error = escaped(&failure.to_string()),
+                        "the lease cannot be had"
+                    );
                     said = Some(failure.code);
                 }
             }
@@ -202,7 +207,8 @@ pub async fn campaign(
     if matches!(*leadership.borrow(), Leadership::Leading { .. })
         && let Err(failure) = election.release().await
     {
-        warn!(lease = election.name, error = %failure, "the lease is not given back, and runs out");
+        let error = escaped(&failure.to_string());
+        warn!(lease = election.name, error, "the lease is not given back, and runs out");
     }
 }
 

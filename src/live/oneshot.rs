@@ -24,8 +24,10 @@ use crate::plan::text::escaped;
 
 /// Exit code of `--detailed-exitcode` when something would be changed.
 const CHANGES: u8 = 2;
-/// So many of the last Events are told.
+/// So many of the last Events are told, as far as there is room.
 const EVENTS: usize = 3;
+/// No explanation is longer.
+const LINES: usize = 19;
 
 /// `eip-operator plan`.
 pub fn plan(args: &PlanArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
@@ -64,8 +66,9 @@ pub fn explain(args: &ExplainArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
         None => look_for(&Config::check(raw)?, &args.name)?,
     };
     let lines = crate::plan::explain::explain(&snapshot, &args.name).map_err(anyhow::Error::msg)?;
+    let room = LINES.saturating_sub(lines.len());
     let events = events.iter().map(|event| format!("  {:<12}{}", "event", escaped(event)));
-    let lines: Vec<String> = lines.into_iter().chain(events).collect();
+    let lines: Vec<String> = lines.into_iter().chain(events.take(room)).collect();
     print(&(lines.join("\n") + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -117,7 +120,10 @@ impl Sources {
         let client = clients.calls;
         let kubernetes = Kubernetes::new(client.clone(), config.namespace.clone());
         let uid = kubernetes.cluster_uid().await;
-        let uid = uid.map_err(|failure| anyhow::anyhow!("namespace kube-system: {failure}"))?;
+        let uid = uid.map_err(|failure| {
+            let failure = escaped(&failure.to_string());
+            anyhow::anyhow!("namespace kube-system: {failure}")
+        })?;
         let cluster = Cluster { name: config.cluster_name.clone(), uid };
         let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
         let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc);
@@ -141,19 +147,22 @@ async fn look(config: &Config) -> anyhow::Result<Snapshot> {
 /// The same, with what is to be known of one name: a pod of it without our label is not listed, and
 /// the last Events tell what happened.
 #[tokio::main]
-async fn look_for(config: &Config, name: &Key) -> anyhow::Result<(Snapshot, Vec<String>)> {
+async fn look_for(config: &Config, of: &Key) -> anyhow::Result<(Snapshot, Vec<String>)> {
     let sources = Sources::of(config).await?;
     let mut seen = sources.look(config).await;
-    if let Some(pods) = seen.pods.known_mut()
-        && !pods.contains_key(name)
-    {
-        match sources.kubernetes.pod(name).await {
-            Ok(pod) => pods.extend(pod.map(|pod| (name.clone(), pod))),
-            Err(failure) => drop(seen.unread_pods.insert(name.clone(), failure.to_string())),
+    let names = related(&seen, of);
+    for name in &names {
+        let key = of.sibling(name);
+        if seen.pods.known().is_none_or(|pods| pods.contains_key(&key)) {
+            continue;
+        }
+        match (sources.kubernetes.pod(&key).await, seen.pods.known_mut()) {
+            (Ok(pod), Some(pods)) => pods.extend(pod.map(|pod| (key, pod))),
+            (Ok(_), None) => {}
+            (Err(failure), _) => drop(seen.unread_pods.insert(key, failure.to_string())),
         }
     }
-    let names = related(&seen, name);
-    let events = match sources.kubernetes.events(&name.namespace, &names, EVENTS).await {
+    let events = match sources.kubernetes.events(&of.namespace, &names, EVENTS).await {
         Ok(events) => events,
         Err(failure) => vec![format!("Events could not be read: {failure}")],
     };
@@ -211,7 +220,7 @@ fn colour(sign: char) -> Option<u8> {
 }
 
 /// A reader that has seen enough and goes is no error.
-pub(super) fn print(text: &str) -> anyhow::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),

@@ -25,6 +25,7 @@ use crate::plan::forecast::forecast;
 use crate::plan::recent::Memory;
 use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
 use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
+use crate::plan::text::{escaped, step_identity};
 
 /// The one worker.
 pub struct Operator {
@@ -35,6 +36,8 @@ pub struct Operator {
     pub quota: Arc<watch::Sender<Option<Quota>>>,
     pub announcer: Announcer,
     pub last_look: LastLook,
+    /// The names of the steps that it may carry out, where a person has agreed to some alone.
+    pub only: Option<BTreeSet<String>>,
     /// Whether it may act; always where there is no election.
     pub leadership: Option<watch::Receiver<Leadership>>,
     pub cancel: CancellationToken,
@@ -82,6 +85,7 @@ impl Operator {
             quota,
             announcer,
             last_look: LastLook::default(),
+            only: None,
             leadership: None,
             cancel,
             memory: Memory::default(),
@@ -129,17 +133,21 @@ impl Operator {
         let mut rounds = Rounds::default();
         loop {
             let steps = match rounds.turn(snapshot) {
-                Turn::Steps(steps) => steps,
+                Turn::Steps(steps) => self.agreed(steps),
                 Turn::Settled => return acted,
                 Turn::Left => return Acted { left: true, ..acted },
                 Turn::Contradiction(faults) => {
                     error!(
+                        plan = self.hands.plan,
                         faults = faults.join("; "),
                         "the plan contradicts itself and is dropped"
                     );
                     return Acted { left: true, faults, ..acted };
                 }
             };
+            if steps.is_empty() {
+                return acted;
+            }
             let planned = steps.len();
             let performed = self.round(steps, snapshot, &rounds, mailbox, deadline).await;
             let complete = performed.len() == planned;
@@ -155,6 +163,13 @@ impl Operator {
                 return Acted { left: true, ..acted };
             }
         }
+    }
+
+    fn agreed(&self, mut steps: Vec<Step>) -> Vec<Step> {
+        if let Some(only) = &self.only {
+            steps.retain(|step| only.contains(&step_identity(step)));
+        }
+        steps
     }
 
     /// A time of the clock.
@@ -209,7 +224,7 @@ impl Operator {
         for (part, why) in &unread {
             if self.unread.get(part) != Some(&lasting(why)) {
                 let so = "nothing is done that needs them";
-                warn!(part, error = %why, "{part} could not be read; {so}");
+                warn!(part, error = escaped(why), "{part} could not be read; {so}");
             }
         }
         for part in self.unread.keys().filter(|part| !unread.contains_key(*part)) {

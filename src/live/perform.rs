@@ -14,7 +14,7 @@ use crate::plan::forecast::Outcome;
 use crate::plan::meaning::{Failure, is_throttling};
 use crate::plan::rounds::Performed;
 use crate::plan::snapshot::Snapshot;
-use crate::plan::text::{escaped, step_line};
+use crate::plan::text::{escaped, step_head_line};
 
 /// Both worlds, and the limit that holds for one of them.
 pub struct Hands {
@@ -114,13 +114,11 @@ impl Hands {
         }
         done
     }
-}
 
-impl Hands {
     fn say(&self, performed: &Performed) {
         let (step, plan) = (&performed.step, &self.plan);
         let (op, eip, reason) = (step.action.verb(), step.claim.to_string(), step.reason.code());
-        let text = done_line(step);
+        let text = step_head_line(step);
         match &performed.end {
             End::Done => {
                 let result = result(&performed.effects);
@@ -144,12 +142,13 @@ impl Hands {
 
 /// What became of a step, for a person, and whether it was done.
 pub fn told(performed: &Performed) -> (bool, String) {
-    let text = done_line(&performed.step);
+    let text = step_head_line(&performed.step);
     match &performed.end {
-        End::Done | End::Late => match result(&performed.effects).as_str() {
+        End::Done => match result(&performed.effects).as_str() {
             "" => (true, format!("done: {text}")),
             result => (true, format!("done: {text} → {result}")),
         },
+        End::Late => (false, format!("left: {text}")),
         End::Changed(why) => (false, format!("not done: {text}: {}", escaped(why))),
         End::Failed(failure) => {
             (false, format!("failed: {text}: {}", escaped(&failure.to_string())))
@@ -167,12 +166,6 @@ fn ec2_action(action: &Action) -> Option<&'static str> {
         Action::Tag { .. } => Some("CreateTags"),
         _ => None,
     }
-}
-
-/// The step without its reason, which the plan has said.
-fn done_line(step: &Step) -> String {
-    let line = step_line(step);
-    line.split("   because ").next().unwrap_or_default().to_owned()
 }
 
 /// What AWS chose.

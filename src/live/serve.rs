@@ -26,6 +26,7 @@ use super::wake::{Bell, CronBell, Mailbox, Wake};
 use super::{crd, lease, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
 use crate::plan::snapshot::{Cluster, Quota, Uid};
+use crate::plan::text::escaped;
 
 /// After SIGTERM the calls under way may end; none lasts longer than its own timeout, but a
 /// process that takes longer than this is not believed to end at all.
@@ -254,7 +255,8 @@ async fn cluster_uid(kubernetes: &Kubernetes, cancel: &CancellationToken) -> Opt
         match kubernetes.cluster_uid().await {
             Ok(uid) => return Some(uid),
             Err(failure) if said.as_ref() != Some(&failure) => {
-                warn!(error = %failure.message, "cannot read namespace kube-system, trying on");
+                let error = escaped(&failure.message);
+                warn!(error, "cannot read namespace kube-system, trying on");
                 said = Some(failure);
             }
             Err(_) => {}
@@ -267,7 +269,7 @@ async fn cluster_uid(kubernetes: &Kubernetes, cancel: &CancellationToken) -> Opt
 }
 
 /// Cancels on SIGTERM, as the kubelet sends it, and on SIGINT, as a terminal does.
-fn cancel_on_signal(
+pub(super) fn cancel_on_signal(
     cancel: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut term = signal(SignalKind::terminate())?;

@@ -26,6 +26,7 @@ use super::crd::Eip;
 use super::kubernetes::failure;
 use super::wake::{Ringer, Wake};
 use crate::plan::names::PROTECT_ANNOTATION;
+use crate::plan::text::escaped;
 
 /// Pods with this label are managed.
 const MANAGED: &str = "eip.materialize.cloud/manage=true";
@@ -273,7 +274,7 @@ async fn follow<K>(
                 }
             }
             Some(Err(error)) => {
-                let error = told(&error);
+                let error = escaped(&told(&error));
                 if trouble.arises(&error) {
                     warn!(watch = what, error, "the watch fails, the interval goes on without it");
                 }

@@ -10,7 +10,7 @@ use super::action::{Note, Plan, Step, Subject};
 use super::forecast::{Forecast, forecast};
 use super::snapshot::{AllocationId, Cluster, Key, Snapshot};
 use super::text::{
-    escaped, forecast_plan, plan_digest, plan_lines, step_line, summary, world_diff,
+    escaped, forecast_plan, plan_digest, plan_lines, step_identity, step_line, summary, world_diff,
 };
 
 /// A forecast, told.
@@ -47,6 +47,8 @@ pub struct StepReport {
     pub eip: String,
     pub eip_uid: String,
     pub reason: String,
+    /// What is changed, by names that stay: `apply` does nothing that is not called so here.
+    pub identity: String,
     /// The step and its reason as one sentence.
     pub text: String,
 }
@@ -84,6 +86,7 @@ impl Report {
             eip: step.claim.to_string(),
             eip_uid: step.uid.clone(),
             reason: step.reason.code().to_owned(),
+            identity: step_identity(step),
             text: step_line(step),
         };
         let note = |note: &Note| NoteReport {
@@ -111,20 +114,17 @@ impl Report {
         serde_saphyr::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// What is planned now and was not in this plan, and the other way round: a line each, with `+`
-    /// and `-`. What waits, and in which order steps come, makes no difference.
-    pub fn differences(&self, now: &Self) -> Vec<String> {
-        let steps = |report: &Self| -> BTreeSet<(String, String)> {
-            report.steps.iter().map(|step| (step.eip_uid.clone(), step.text.clone())).collect()
-        };
-        let (then, now) = (steps(self), steps(now));
-        let line = |sign: char, (uid, text): &(String, String)| match uid.as_str() {
-            "" => escaped(&format!("{sign} {text}")),
-            uid => escaped(&format!("{sign} {text} (uid {uid})")),
-        };
-        let gone = then.difference(&now).map(|step| line('-', step));
-        let new = now.difference(&then).map(|step| line('+', step));
-        gone.chain(new).collect()
+    /// What is planned now and was not in this plan: a line each. Where steps stand, and what
+    /// waits, makes no difference.
+    pub fn news(&self, now: &Self) -> Vec<String> {
+        let agreed = self.identities();
+        let new = now.steps.iter().filter(|step| !agreed.contains(&step.identity));
+        new.map(|step| escaped(&step.text)).collect()
+    }
+
+    /// The names of all steps.
+    pub fn identities(&self) -> BTreeSet<String> {
+        self.steps.iter().map(|step| step.identity.clone()).collect()
     }
 
     /// Whether anything would be changed.
@@ -214,3 +214,6 @@ impl<'a> View<'a> {
         world
     }
 }
+
+#[cfg(test)]
+mod tests;

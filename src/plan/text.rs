@@ -39,8 +39,31 @@ pub fn step_line(step: &Step) -> String {
     escaped(&format!("{}   because {}", step_head(step), step.reason))
 }
 
+/// The same without its reason.
+pub fn step_head_line(step: &Step) -> String {
+    escaped(&step_head(step))
+}
+
 fn step_head(step: &Step) -> String {
     format!("{} {} {}", step.action.sign(), step.action.verb(), object(&step.action))
+}
+
+/// What a step changes, told by what does not change until it is carried out: an address that is
+/// yet to be bought is that of its Eip, and a pod is the one with its uid. Who has agreed to this
+/// step has agreed to each that is called so.
+pub fn step_identity(step: &Step) -> String {
+    let (eip, uid) = (&step.claim, shown(&step.uid));
+    let what = match &step.action {
+        Action::Associate { interface, private_ip, pod, pod_uid, .. } => {
+            format!("with {private_ip} on {interface} of pod {pod} with uid {pod_uid}")
+        }
+        Action::Annotate { pod, uid, .. } | Action::Clear { pod, uid } => {
+            format!("pod {pod} with uid {uid}")
+        }
+        Action::Create { pod_uid, .. } => format!("for the pod with uid {pod_uid}"),
+        other => object(other),
+    };
+    escaped(&format!("{} for eip {eip} with uid {uid}: {what}", step.action.verb()))
 }
 
 fn object(action: &Action) -> String {

@@ -3,7 +3,8 @@
 
 use std::net::Ipv4Addr;
 
-use eip_operator::plan::action::{Action, Wait};
+use eip_operator::plan::action::{Action, Step, Wait};
+use eip_operator::plan::explain::explain;
 use eip_operator::plan::forecast::forecast;
 use eip_operator::plan::look::{Read, lookups, recorded_addresses, recorded_pods, see_recorded};
 use eip_operator::plan::meaning::{Failure, Meaning, ec2_meaning, kubernetes_meaning};
@@ -30,6 +31,27 @@ fn escaped_text_is_on_one_line_and_otherwise_as_it_was() {
         let plain = |c: char| c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ';
         let kept = |text: &str| text.chars().all(plain);
         prop_assert!(!kept(&text) || shown == text, "{text:?} became {shown:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn every_name_is_explained_in_few_lines_and_no_foreign_text_forges_one() {
+    check(300, worlds(), |World(world)| {
+        let eips = world.eips.known().into_iter().flat_map(|all| all.keys());
+        let pods = world.pods.known().into_iter().flat_map(|all| all.keys());
+        for key in eips.chain(pods) {
+            let lines = explain(&world, key);
+            let of_scope = world.settings.in_scope(&key.namespace);
+            prop_assert!(lines.is_ok() || !of_scope, "{key}: {lines:?}");
+            let lines = lines.unwrap_or_else(|error| vec![error]);
+            prop_assert!(lines.len() <= 17, "{lines:#?}");
+            prop_assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:#?}");
+            let leaves = lines[0].contains(" and leaves it: ");
+            let ends = |step: &Step| matches!(step.action, Action::Disassociate { .. });
+            let ends = forecast(&world).rounds.iter().flat_map(|r| &r.steps).any(ends);
+            prop_assert!(!leaves || ends, "{lines:#?}");
+        }
         Ok(())
     });
 }
@@ -136,8 +158,9 @@ fn actions() -> impl Strategy<Value = Action> {
     let release = Action::Release {
         address: address.clone(),
         ip: ip.clone(),
+        eip: key(),
         eip_uid: uid.clone(),
-        absent: None,
+        orphan: false,
     };
     let (association, private_ip) = ("eipassoc-1".to_owned(), "10.0.1.1".to_owned());
     prop::sample::select(vec![

@@ -3,6 +3,7 @@ use super::*;
 const WORLD: &str = "\
 cluster: {name: demo, uid: c1}
 quota: {limit: 5, used: 1}
+settings: {settle: 300, namespace_limit: 2}
 addresses:
   eipalloc-1: {ip: 203.0.113.7, cluster: c1, eip: e1, namespace: shop, name: web, age: 9000,
     association: eipassoc-1, interface: eni-1, private_ip: 10.0.1.23}
@@ -20,7 +21,8 @@ nodes:
   n1: {instance: i-1}
 recent:
   settling: {e2: 300, e1: 0, e3: 0}
-  backoff: {e2: {seconds: 20, reason: AddressLimitExceeded, message: no more}}
+  backoff: {e2: {seconds: 9, reason: Odd, message: refused}}
+  stopped: {allocate: {seconds: 20, reason: AddressLimitExceeded, message: no more}}
 ";
 
 fn told(world: &str, key: &str) -> Vec<String> {
@@ -38,7 +40,7 @@ fn an_eip_and_its_pod_are_told_alike() {
         lines[1..5],
         [
             "  eip         shop/web names pod web-0, held by our finalizer",
-            "  pod         shop/web-0: Running on node n1 at 10.0.1.23; it may carry an address",
+            "  pod         shop/web-0: Running on node n1 at 10.0.1.23; it may carry the address",
             "  node        n1: Ready, i-1",
             "  dns         the pod announces 203.0.113.7 (eipalloc-1)",
         ]
@@ -50,11 +52,14 @@ fn an_eip_and_its_pod_are_told_alike() {
 fn what_is_waited_for_stands_in_the_first_line() {
     let lines = told(WORLD, "shop/db");
     assert!(lines[0].starts_with("eip shop/db has no address: an address may be on"), "{lines:#?}");
-    assert!(lines.contains(&"  quota       1 of 5 are taken".to_owned()), "{lines:#?}");
-    assert!(
-        lines.contains(&"  failed      AddressLimitExceeded: no more; for 20 s".to_owned()),
-        "{lines:#?}"
-    );
+    for line in [
+        "  quota       1 of 5 are taken now",
+        "  limit       namespace shop has 1 of 2",
+        "  failed      allocate, for all: no more; for 20 s",
+        "  failed      refused; for 9 s",
+    ] {
+        assert!(lines.contains(&line.to_owned()), "{line} in {lines:#?}");
+    }
     let lines = told(WORLD, "shop/second");
     let why = "pod shop/web-0 is served by eip shop/web";
     assert_eq!(lines[0], format!("eip shop/second has no address: {why}"));
@@ -84,4 +89,90 @@ fn what_could_not_be_read_is_said() {
     let snapshot = Snapshot::from_yaml(snapshot).unwrap();
     let error = explain(&snapshot, &Key::new("shop", "web")).unwrap_err();
     assert_eq!(error, "nothing is known of shop/web; could not be read: eips: forbidden");
+}
+
+/// The lines of a changed world.
+fn changed(from: &str, to: &str, key: &str) -> Vec<String> {
+    assert_eq!(WORLD.matches(from).count(), 1, "{from}");
+    told(&WORLD.replace(from, to), key)
+}
+
+#[test]
+fn one_look_remembers_nothing_and_believes_the_status() {
+    let status = "uid: e2, pod: db-0, held: true, \
+                  status: {allocation: eipalloc-9, reason: AddressLost, message: it is gone}";
+    let world = WORLD.replace("e2: 300, ", "").replace("uid: e2, pod: db-0, held: true", status);
+    let lines = told(&world, "shop/db");
+    assert_eq!(lines[0], "eip shop/db has no address: the operator said AddressLost: it is gone");
+    assert!(lines.contains(&"  status      AddressLost: it is gone".to_owned()), "{lines:#?}");
+    let recorded = "  address     none; its status records eipalloc-9".to_owned();
+    assert!(lines.contains(&recorded), "{lines:#?}");
+}
+
+#[test]
+fn an_eip_that_is_being_deleted_says_so_first() {
+    let deleting = "uid: e1, pod: web-0, held: true, deleting: true";
+    let has = "eip shop/web has 203.0.113.7 (eipalloc-1), and it is on pod shop/web-0; it is \
+               being deleted";
+    let lines = changed("uid: e1, pod: web-0, held: true", deleting, "shop/web");
+    assert_eq!(
+        lines[0],
+        format!(
+            "{has}: next comes ~ clear pod shop/web-0   because its address leaves it, or was \
+             never there"
+        )
+    );
+    let protected = format!("{deleting}, protected: true");
+    let lines = changed("uid: e1, pod: web-0, held: true", &protected, "shop/web");
+    assert!(lines[0].starts_with(&format!("{has}, and held: protected by the annotation")));
+    assert!(lines[1].ends_with(", protected, being deleted"), "{lines:#?}");
+}
+
+#[test]
+fn an_address_that_is_elsewhere_leaves_only_where_that_is_planned() {
+    let moved = changed(
+        "shop/web-0: {uid: p1, node: n1, ip: 10.0.1.23",
+        "shop/web-0: {uid: p1, node: n1, ip: 10.0.1.29",
+        "shop/web",
+    );
+    assert!(
+        moved[0].contains("which is on 10.0.1.23 and leaves it: next comes < dis"),
+        "{moved:#?}"
+    );
+    let at = WORLD.find("pods:").unwrap();
+    let rest = &WORLD[WORLD.find("nodes:").unwrap()..];
+    let unread = format!("{}pods: 'unknown: forbidden'\n{rest}", &WORLD[..at]);
+    let lines = told(&unread, "shop/web");
+    assert!(
+        lines[0].ends_with("which is on 10.0.1.23: pods could not be read: forbidden"),
+        "{lines:#?}"
+    );
+    assert!(lines.contains(&"  pod         pods could not be read: forbidden".to_owned()));
+}
+
+#[test]
+fn a_pod_that_carries_what_is_not_its_own_says_so() {
+    let lines = changed(
+        "shop/bare: {uid: p2, node: n1, ip: 10.0.1.24}",
+        "shop/bare: {uid: p2, node: n1, ip: 10.0.1.23}",
+        "shop/bare",
+    );
+    let carries = "pod shop/bare carries 203.0.113.7 (eipalloc-1), the address of eip shop/web";
+    assert!(lines[0].starts_with(carries), "{lines:#?}");
+}
+
+#[test]
+fn a_pod_that_only_has_the_name_of_an_eip_is_told_with_it() {
+    let also =
+        "shop/db: {uid: p9, node: n1, ip: 10.0.1.30, autocreate: true}\n  shop/bare: {uid: p2,";
+    let lines = changed("shop/bare: {uid: p2,", also, "shop/db");
+    let taken = "  also        pod shop/db has no address: eip shop/db has its name and names \
+                 another pod; none is made";
+    assert!(lines.contains(&taken.to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn only_the_namespace_that_is_served_is_judged() {
+    let lines = changed("settle: 300,", "settle: 300, namespace: bank,", "shop/bare");
+    assert_eq!(lines[0], "pod shop/bare has no address: only namespace bank is served");
 }

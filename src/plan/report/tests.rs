@@ -1,0 +1,76 @@
+use super::*;
+
+const WORLD: &str = "\
+cluster: {name: demo, uid: c1}
+addresses:
+  eipalloc-9: {ip: 203.0.113.9, cluster: c1, eip: e9, namespace: shop, name: old}
+eips:
+  shop/web: {uid: e1, pod: web-0}
+  shop/old: {uid: e9, pod: old-0, held: true, deleting: true}
+pods:
+  shop/web-0: {uid: p1, node: n1, ip: 10.0.1.15}
+nodes:
+  n1: {instance: i-1}
+interfaces:
+  eni-1: {instance: i-1, ips: [10.0.1.15]}
+recent: {settling: {e9: 0}}
+";
+
+fn report(world: &str) -> Report {
+    Report::of(&Snapshot::from_yaml(world).unwrap(), None).unwrap()
+}
+
+/// What is new after a change of the world.
+fn news(from: &str, to: &str) -> Vec<String> {
+    assert!(WORLD.contains(from), "{from}");
+    report(WORLD).news(&report(&WORLD.replace(from, to)))
+}
+
+#[test]
+fn a_plan_that_was_written_down_is_read_again() {
+    let plan = report(WORLD);
+    for text in [serde_saphyr::to_string(&plan).unwrap(), serde_json::to_string(&plan).unwrap()] {
+        let read = Report::from_text(&text).unwrap();
+        assert_eq!(
+            (&read.plan, &read.steps, &read.cluster),
+            (&plan.plan, &plan.steps, &plan.cluster)
+        );
+        assert_eq!(read.news(&plan), Vec::<String>::new());
+    }
+    let error = Report::from_text("cluster: {name: a, uid: b}\nplanned: x\n").unwrap_err();
+    assert!(error.contains("planned") && error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn another_pod_another_eip_or_another_address_is_news() {
+    let associates = |news: Vec<String>| news.len() == 2 && news[0].starts_with("> associate");
+    assert!(associates(news("web-0: {uid: p1", "web-0: {uid: p2")), "a pod of the same name");
+    assert!(news("uid: e1", "uid: e2").iter().any(|line| line.starts_with("+ allocate")));
+    let moved = news("10.0.1.15", "10.0.1.16");
+    assert_eq!(moved.len(), 1, "{moved:?}");
+    let released = news("eipalloc-9", "eipalloc-8");
+    assert!(released[0].starts_with("- release eipalloc-8"), "{released:?}");
+}
+
+#[test]
+fn what_was_agreed_to_stays_so_when_a_part_of_it_is_done() {
+    // The first run held the Eip and bought its address, and then time was up.
+    let done = WORLD
+        .replace("shop/web: {uid: e1, pod: web-0}", "shop/web: {uid: e1, pod: web-0, held: true}")
+        .replace(
+            "eips:",
+            "  eipalloc-1: {ip: 203.0.113.1, cluster: c1, eip: e1, namespace: shop, \
+                           name: web, age: 9}\neips:",
+        );
+    let rest = report(&done);
+    assert!(rest.steps.iter().any(|step| step.text.contains("associate eipalloc-1")), "{rest:?}");
+    assert_eq!(report(WORLD).news(&rest), Vec::<String>::new());
+}
+
+#[test]
+fn a_hostile_name_stays_on_its_line() {
+    let hostile = WORLD.replace("shop/web:", "\"shop/w\\neb\\u001b[31m\":");
+    let plan = report(&hostile);
+    let lines = report("cluster: {name: demo, uid: c1}\n").news(&plan);
+    assert!(lines.iter().chain(&plan.lines()).all(|line| !line.contains(char::is_control)));
+}

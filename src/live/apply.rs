@@ -107,7 +107,7 @@ impl Turn {
             agreed(&shown, &now, "shown")?;
             seen = again;
         }
-        self.operator.only = Some(reviewed.unwrap_or(&shown).identities());
+        self.operator.only = Some(reviewed.unwrap_or(&shown).agreed());
         // From here on Ctrl-C lets the calls under way end.
         tokio::spawn(cancel_on_signal(self.cancel.clone())?);
         let mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());

@@ -23,6 +23,7 @@ use super::wake::{Mailbox, Wake};
 use crate::plan::action::Step;
 use crate::plan::forecast::forecast;
 use crate::plan::recent::Memory;
+use crate::plan::report::Agreed;
 use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
 use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
 use crate::plan::text::{escaped, step_identity};
@@ -37,7 +38,7 @@ pub struct Operator {
     pub announcer: Announcer,
     pub last_look: LastLook,
     /// The names of the steps that it may carry out, where a person has agreed to some alone.
-    pub only: Option<BTreeSet<String>>,
+    pub only: Option<Agreed>,
     /// Whether it may act; always where there is no election.
     pub leadership: Option<watch::Receiver<Leadership>>,
     pub cancel: CancellationToken,
@@ -167,7 +168,7 @@ impl Operator {
 
     fn agreed(&self, mut steps: Vec<Step>) -> Vec<Step> {
         if let Some(only) = &self.only {
-            steps.retain(|step| only.contains(&step_identity(step)));
+            steps.retain(|step| only.has(&step_identity(step)));
         }
         steps
     }

@@ -10,7 +10,8 @@ use super::action::{Note, Plan, Step, Subject};
 use super::forecast::{Forecast, forecast};
 use super::snapshot::{AllocationId, Cluster, Key, Snapshot};
 use super::text::{
-    escaped, forecast_plan, plan_digest, plan_lines, step_identity, step_line, summary, world_diff,
+    WITH_UID, escaped, forecast_plan, plan_digest, plan_lines, step_identity, step_line, summary,
+    world_diff,
 };
 
 /// A forecast, told.
@@ -51,6 +52,22 @@ pub struct StepReport {
     pub identity: String,
     /// The step and its reason as one sentence.
     pub text: String,
+}
+
+/// The names of steps that a person has agreed to, see [`step_identity`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed(BTreeSet<String>);
+
+impl Agreed {
+    /// Whether this one is among them. An Eip that was yet to be made has a uid now.
+    pub fn has(&self, identity: &str) -> bool {
+        let yet_to_be_made = || {
+            let (eip, rest) = identity.split_once(WITH_UID)?;
+            let (_, what) = rest.split_once(": ")?;
+            Some(format!("{eip}{WITH_UID}(known after create): {what}"))
+        };
+        self.0.contains(identity) || yet_to_be_made().is_some_and(|name| self.0.contains(&name))
+    }
 }
 
 /// One thing that waits.
@@ -117,14 +134,14 @@ impl Report {
     /// What is planned now and was not in this plan: a line each. Where steps stand, and what
     /// waits, makes no difference.
     pub fn news(&self, now: &Self) -> Vec<String> {
-        let agreed = self.identities();
-        let new = now.steps.iter().filter(|step| !agreed.contains(&step.identity));
+        let agreed = self.agreed();
+        let new = now.steps.iter().filter(|step| !agreed.has(&step.identity));
         new.map(|step| escaped(&step.text)).collect()
     }
 
-    /// The names of all steps.
-    pub fn identities(&self) -> BTreeSet<String> {
-        self.steps.iter().map(|step| step.identity.clone()).collect()
+    /// Whoever agrees to this plan agrees to these steps.
+    pub fn agreed(&self) -> Agreed {
+        Agreed(self.steps.iter().map(|step| step.identity.clone()).collect())
     }
 
     /// Whether anything would be changed.

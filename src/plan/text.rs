@@ -48,6 +48,9 @@ fn step_head(step: &Step) -> String {
     format!("{} {} {}", step.action.sign(), step.action.verb(), object(&step.action))
 }
 
+/// What stands between the Eip and its uid in the name of a step.
+pub(super) const WITH_UID: &str = " with uid ";
+
 /// What a step changes, told by what does not change until it is carried out: an address that is
 /// yet to be bought is that of its Eip, and a pod is the one with its uid. Who has agreed to this
 /// step has agreed to each that is called so.
@@ -63,7 +66,7 @@ pub fn step_identity(step: &Step) -> String {
         Action::Create { pod_uid, .. } => format!("for the pod with uid {pod_uid}"),
         other => object(other),
     };
-    escaped(&format!("{} for eip {eip} with uid {uid}: {what}", step.action.verb()))
+    escaped(&format!("{} for eip {eip}{WITH_UID}{uid}: {what}", step.action.verb()))
 }
 
 fn object(action: &Action) -> String {

@@ -68,6 +68,24 @@ fn what_was_agreed_to_stays_so_when_a_part_of_it_is_done() {
 }
 
 #[test]
+fn an_eip_that_is_made_for_a_pod_has_a_uid_afterwards_and_is_the_same() {
+    let asks = "cluster: {name: demo, uid: c1}\n\
+                pods:\n  shop/job: {uid: p9, node: n1, ip: 10.0.1.15, autocreate: true}\n\
+                nodes: {n1: {instance: i-1}}\n\
+                interfaces: {eni-1: {instance: i-1, ips: [10.0.1.15]}}\n";
+    let eip = |uid| {
+        format!("eips:\n  shop/job: {{uid: {uid}, pod: job, autocreated_for: p9, held: true}}\n")
+    };
+    let made = format!("{asks}{}recent: {{settling: {{e7: 0}}}}\n", eip("e7"));
+    let (before, after) = (report(asks), report(&made));
+    assert!(before.steps.len() == 5 && after.steps.len() == 4, "{before:?} {after:?}");
+    assert_eq!(before.news(&after), Vec::<String>::new());
+    // Who has agreed to what becomes of one Eip has not agreed to another of its name.
+    let other = format!("{asks}{}recent: {{settling: {{e8: 0}}}}\n", eip("e8"));
+    assert_eq!(after.news(&report(&other)).len(), 4, "{:?}", after.news(&report(&other)));
+}
+
+#[test]
 fn a_hostile_name_stays_on_its_line() {
     let hostile = WORLD.replace("shop/web:", "\"shop/w\\neb\\u001b[31m\":");
     let plan = report(&hostile);

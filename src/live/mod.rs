@@ -16,6 +16,7 @@ pub mod operator;
 pub mod pages;
 pub mod perform;
 pub mod quotas;
+pub mod recorder;
 pub mod serve;
 pub mod telemetry;
 pub mod wake;

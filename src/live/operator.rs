@@ -19,14 +19,16 @@ use super::http::{LastLook, Look};
 use super::lease::Leadership;
 use super::observe::{Base, observe};
 use super::perform::Hands;
+use super::recorder::Events;
 use super::wake::{Mailbox, Wake};
 use crate::plan::action::Step;
-use crate::plan::forecast::forecast;
+use crate::plan::events::{Said, events};
+use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::recent::Memory;
 use crate::plan::report::Agreed;
 use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
 use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
-use crate::plan::text::{escaped, step_identity};
+use crate::plan::text::{escaped, forecast_plan, step_identity};
 
 /// The one worker.
 pub struct Operator {
@@ -37,12 +39,15 @@ pub struct Operator {
     pub quota: Arc<watch::Sender<Option<Quota>>>,
     pub announcer: Announcer,
     pub last_look: LastLook,
+    /// Where Events go, if any are sent.
+    pub events: Option<Events>,
     /// The names of the steps that it may carry out, where a person has agreed to some alone.
     pub only: Option<Agreed>,
     /// Whether it may act; always where there is no election.
     pub leadership: Option<watch::Receiver<Leadership>>,
     pub cancel: CancellationToken,
     memory: Memory,
+    said: Said,
     cycles: u64,
     /// Parts that could not be read at the last look, and why, as far as it lasts.
     unread: BTreeMap<&'static str, String>,
@@ -86,10 +91,12 @@ impl Operator {
             quota,
             announcer,
             last_look: LastLook::default(),
+            events: None,
             only: None,
             leadership: None,
             cancel,
             memory: Memory::default(),
+            said: Said::default(),
             cycles: 0,
             unread: BTreeMap::new(),
         }
@@ -111,9 +118,24 @@ impl Operator {
         let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &forecast);
         Span::current().record("plan", &digest);
         self.hands.plan = digest;
-        let left = !self.dry_run && self.act(&mut snapshot, mailbox).await.left;
+        let acted = match self.dry_run {
+            true => Acted::default(),
+            false => self.act(&mut snapshot, mailbox).await,
+        };
+        self.tell(&acted, &forecast);
+        let left = acted.left;
         let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
+    }
+
+    /// Events of what this cycle has come to; a dry run tells none.
+    fn tell(&mut self, acted: &Acted, forecast: &Forecast) {
+        let (Some(recorder), Some(look)) = (&self.events, &*self.last_look.borrow()) else {
+            return;
+        };
+        let plan = forecast_plan(&forecast.rounds);
+        let told = events(&look.snapshot, &acted.performed, &plan, &mut self.said);
+        recorder.tell(&self.hands.plan, told);
     }
 
     /// Observes the world.

@@ -22,6 +22,7 @@ use super::lease::{Election, Leadership};
 use super::limiter::Limiter;
 use super::operator::Operator;
 use super::perform::{Clock, Hands};
+use super::recorder::Events;
 use super::wake::{Bell, CronBell, Mailbox, Wake};
 use super::{crd, lease, quotas, watch};
 use crate::plan::names::FIELD_MANAGER;
@@ -153,6 +154,11 @@ async fn work(
     let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
     let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel.clone());
     operator.last_look = last_look;
+    if !config.dry_run {
+        let (events, sending) = Events::new(clients.calls.clone(), cancel.clone());
+        tasks.spawn(sending);
+        operator.events = Some(events);
+    }
     operator.leadership.clone_from(&leadership);
     if let Some(leadership) = &mut leadership {
         health.stands_by(true);

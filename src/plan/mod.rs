@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod claims;
+pub mod events;
 pub mod execution;
 pub mod explain;
 pub mod faults;

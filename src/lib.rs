@@ -33,6 +33,7 @@
 //!   [`plan::recent`] remembers it, [`plan::rules`] `allocate` waits
 //! - When is an Eip made for a pod, and deleted? [`plan::rules`] `create` `retire`
 //! - What do annotations and status say, and when? [`plan::rules`] `annotate` `clear` `record`
+//! - What is an Event, and who sends it? [`plan::events`] `live::recorder`
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
@@ -51,6 +52,7 @@
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
 //! - What starts a cycle? `live::wake` `live::watch`
+//! - Which of several operators acts? `live::lease`
 //! - In which order is the world read? `live::observe`
 //! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`

@@ -17,7 +17,7 @@ use eip_operator::plan::action::{Action, Reason};
 use eip_operator::plan::claims::eligible;
 use eip_operator::plan::forecast::Outcome;
 use eip_operator::plan::meaning::Meaning;
-use eip_operator::plan::snapshot::{AllocationId, Key, Pod, Settings, Snapshot, Uid};
+use eip_operator::plan::snapshot::{AllocationId, Eip, Key, Pod, Settings, Snapshot, Uid};
 
 use self::calls::{annotate, announced_no_more, delete, owned, read_completely, release};
 use super::cluster::Cluster;
@@ -306,8 +306,11 @@ impl Ledger {
     /// S14, on names: none of an Eip that is there, and none while there are no Eips at all.
     fn named(&self, key: &Key, cluster: &Cluster, at: &Moment<'_>, scenario: &Scenario) -> Check {
         let fresh = at.now - at.confirmed_at <= CONFIRMED + SECOND;
-        let there = cluster.eips.contains_key(key);
-        need(!there || fresh && at.sent > at.confirmed_at, || {
+        // One that was made after the fresh read began could not be seen by it.
+        let made = |eip: &Eip| eip.created.parse::<u64>().unwrap_or(0);
+        let there = cluster.eips.get(key);
+        let late = there.is_none_or(|eip| made(eip) > at.confirmed_at);
+        need(late && (there.is_none() || fresh && at.sent > at.confirmed_at), || {
             format!("S14: what has no Eip is released while {key} is there")
         })?;
         // The last one may go after the look, and a stale list may still show it (seed 17336).

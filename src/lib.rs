@@ -32,19 +32,21 @@
 //! - What happens after a purchase whose answer was lost? [`plan::meaning`] calls it lost,
 //!   [`plan::recent`] remembers it, [`plan::rules`] `allocate` waits
 //! - When is an Eip made for a pod, and deleted? [`plan::rules`] `create` `retire`
+//! - What did the older operator leave on pods? [`plan::rules`] `unblock`
 //! - What do annotations and status say, and when? [`plan::rules`] `annotate` `clear` `record`
-//! - What is an Event, and who sends it? [`plan::events`] `live::recorder`
+//! - What is an Event, when is one told, and who sends it? [`plan::events`] `live::recorder`
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
-//! - Which fresh reads confirm a step, and until when is its change sent? [`plan::execution`];
-//!   `ACT_FOR` in [`plan::rounds`]
-//! - What is remembered between looks? [`plan::recent`]
+//! - Which fresh reads confirm a step, so that a pod that was replaced stops it, and until when is
+//!   its change sent? [`plan::execution`]; `ACT_FOR` in [`plan::rounds`]
+//! - What is remembered between looks, and laid over what was seen? `Memory` in [`plan::recent`]
 //! - What does an error of AWS mean? [`plan::meaning`], and `of_an_address` in [`plan::rounds`];
 //!   what slows our calls down: `live::limiter`, [`plan::recent`]
 //! - What must no plan contain? [`plan::faults`]
 //! - How is a plan printed? [`plan::text`]; for who asks for one: [`plan::report`] `live::oneshot`
-//! - How is a reviewed plan carried out, and what is compared first? `live::apply`
+//! - How is a reviewed plan carried out, and what is compared first? `live::apply`; `Report::news`
+//!   in [`plan::report`], `step_identity` in [`plan::text`]
 //! - Why has a pod no address? [`plan::explain`]
 //! - What keeps an address from being released? `Snapshot::protection` in [`plan::snapshot`],
 //!   [`plan::rules`] `release` `surplus` `orphans`
@@ -52,14 +54,18 @@
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
 //! - What starts a cycle? `live::wake` `live::watch`
-//! - Which of several operators acts? `live::lease`
+//! - Which of several operators acts, and until when? `live::lease`, `Operator::may_act_until` in
+//!   `live::operator`
+//! - How are the parts put together, and taken apart? `live::serve`
+//! - What are the labels, annotations, finalizers and tags called? [`plan::names`]
 //! - In which order is the world read? `live::observe`
 //! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
 //! - What is the Eip resource, and who installs it? `live::crd`
-//! - What may be configured? `live::config`; which commands are there? `live::command`; their
+//! - What may be configured, and how is it checked? `live::config`; which commands are there? `live::command`; their
 //!   completions and manual pages: `live::pages`
-//! - What is logged, traced, served? `live::announce` `live::telemetry` `live::http`
+//! - What is logged, traced, counted, served? `live::announce` `live::telemetry` `live::metrics`
+//!   `live::http`
 //!
 //! Behaviour is told, and checked, by the stories in the folder `plans/`, one Markdown file each.
 //! What must hold whatever happens is in `tests/simulation/invariants.rs`, and the worlds that try
@@ -79,9 +85,10 @@
 //! - No address is re-associated in one call: a move is a disassociation, named by the id of the
 //!   association, and then an association.
 //! - No purchase is repeated before the last one would have shown.
-//! - Once it runs there is no second way to change anything: what the operator can do is one enum,
-//!   [`plan::action::Action`], and one function performs it. A dry run is one `if` before that.
-//!   Only the definition of Eips is installed before, at the start, and not in a dry run.
+//! - There is no second way to change an address, an Eip or a pod: what the operator can do to them
+//!   is one enum, [`plan::action::Action`], and one function performs it. A dry run is one `if`
+//!   before that. Beside it stand the Lease (`live::lease`), Events (`live::recorder`), and at the
+//!   start the definition of Eips (`live::crd`), none of them in a dry run.
 
 #[cfg(feature = "live")]
 pub mod live;

@@ -1,4 +1,4 @@
-//! `eip-operator apply`: one cycle, of the plan that a person has seen.
+//! `eip-operator apply`: a turn as an operator, with the plan that a person has seen.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -18,15 +18,16 @@ use super::operator::{Acted, Operator};
 use super::perform::told;
 use super::serve::{cancel_on_signal, election, operator};
 use super::wake::Mailbox;
+use crate::plan::execution::End;
 use crate::plan::forecast::forecast;
-use crate::plan::report::Report;
+use crate::plan::report::{Agreed, Report};
 use crate::plan::snapshot::{Cluster, Snapshot};
 use crate::plan::text::{escaped, forecast_plan, step_identity, step_line};
 
 /// Exit code when not all of the plan was carried out.
 const NOT_ALL: u8 = 3;
 
-/// One cycle.
+/// Carries out a plan.
 pub fn apply(args: &ApplyArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
     let config = Config::check(raw)?;
     ensure!(!config.dry_run, "DRY_RUN is \"true\": nothing would be changed; see \"plan\"");
@@ -74,7 +75,7 @@ async fn run(
     ended
 }
 
-/// An operator for one cycle.
+/// An operator for one turn.
 struct Turn {
     operator: Operator,
     election: Option<Election>,
@@ -111,11 +112,27 @@ impl Turn {
         // From here on Ctrl-C lets the calls under way end.
         tokio::spawn(cancel_on_signal(self.cancel.clone())?);
         let mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
-        let acted = self.operator.act(&mut seen, &mailbox).await;
-        let (all, lines) = outcome(&acted, &seen);
-        // What was done is done, whether or not anybody can read it.
-        let told = print(&lines).is_ok();
-        Ok(if all && told { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+        let mut all = true;
+        loop {
+            let acted = self.operator.act(&mut seen, &mailbox).await;
+            let (good, lines) = outcome(&acted);
+            all &= good;
+            // What was done is done, whether or not anybody can read it.
+            all &= print(&lines).is_ok();
+            let moves = acted.performed.iter().any(|one| one.end == End::Done);
+            if !acted.left || !moves || self.cancel.is_cancelled() {
+                break;
+            }
+            // Changes are sent for some seconds after a look; what is left needs another one.
+            self.lead().await?;
+            seen = self.look().await?.0;
+        }
+        let left = left(&seen, self.operator.only.as_ref());
+        if !left.is_empty() {
+            all = false;
+            let _ = print(&left); // the exit code says it too
+        }
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
     }
 
     /// Takes the Lease for this turn; an error names who holds it.
@@ -149,21 +166,21 @@ impl Turn {
     }
 }
 
-/// Whether all was done, and a line for each step: what became of it, or that it is left.
-fn outcome(acted: &Acted, seen: &Snapshot) -> (bool, String) {
+/// Whether all was done that was tried, and a line for each.
+fn outcome(acted: &Acted) -> (bool, String) {
     let told: Vec<(bool, String)> = acted.performed.iter().map(told).collect();
-    let mut all = acted.faults.is_empty() && told.iter().all(|(done, _)| *done);
+    let all = acted.faults.is_empty() && told.iter().all(|(done, _)| *done);
     let mut lines: Vec<String> = told.into_iter().map(|(_, line)| line).collect();
     let contradicts = "dropped, for the plan contradicts itself";
     lines.extend(acted.faults.iter().map(|fault| format!("{contradicts}: {}", escaped(fault))));
-    let tried: Vec<String> = acted.performed.iter().map(|one| step_identity(&one.step)).collect();
-    for step in &forecast_plan(&forecast(seen).rounds).steps {
-        if !tried.contains(&step_identity(step)) {
-            all = false;
-            lines.push(format!("left: {}", step_line(step)));
-        }
-    }
     (all, lines.iter().map(|line| format!("{line}\n")).collect())
+}
+
+/// A line for each step that was agreed to and is still to be done.
+fn left(seen: &Snapshot, agreed: Option<&Agreed>) -> String {
+    let steps = forecast_plan(&forecast(seen).rounds).steps.into_iter();
+    let left = steps.filter(|step| agreed.is_none_or(|it| it.has(&step_identity(step))));
+    left.map(|step| format!("left: {}\n", step_line(&step))).collect()
 }
 
 fn same_cluster(reviewed: &Cluster, here: &Cluster) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Answers become the snapshot's types here, errors become a [`Failure`] with their meaning.
 
+mod counted;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,17 +14,20 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, Config};
-use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag, TagSpecification};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use super::kubernetes::with_causes;
+use super::metrics::Metrics;
 use crate::plan::action::Action;
 use crate::plan::forecast::Outcome;
 use crate::plan::look::Lookup;
 use crate::plan::meaning::{Failure, Meaning, ec2_meaning, ec2_meaning_of_5xx};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
+pub use counted::Counted;
 use whole::WholeAnswers;
 
 /// One attempt of one call. Without it the SDK waits for ever (see its `TimeoutConfig`).
@@ -54,12 +58,15 @@ impl Ec2 {
         cluster: Cluster,
         default_tags: BTreeMap<String, String>,
         vpc: Option<String>,
+        metrics: &Metrics,
     ) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        let config = Builder::from(sdk).timeout_config(timeouts).interceptor(WholeAnswers).build();
+        let counted = Counted { service: "EC2", metrics: metrics.clone() };
+        let config = Builder::from(sdk).timeout_config(timeouts);
+        let config = config.interceptor(WholeAnswers).interceptor(counted).build();
         let vpc = vpc.map_or_else(OnceCell::new, |vpc| OnceCell::new_with(Some(vpc)));
         Self { client: Client::from_conf(config), cluster, default_tags, vpc }
     }
@@ -397,7 +404,7 @@ fn told<E>(error: &SdkError<E>) -> Told
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let text = || DisplayErrorContext(error).to_string();
+    let text = || with_causes(error);
     match error {
         SdkError::ConstructionFailure(_) => Told::new("NotSent", text()),
         SdkError::ServiceError(answer) => {

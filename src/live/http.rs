@@ -1,4 +1,4 @@
-//! The endpoints: `/healthz`, whether the loop lives, `/readyz`, whether it has looked, and on a
+//! The endpoints: `/healthz`, whether the loop lives, `/readyz`, whether it has looked, `/metrics`, and on a
 //! listener of its own, for it shows all namespaces, `/plan`: the last plan and what it was made
 //! from.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::get;
 use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -17,9 +18,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Metrics;
 use crate::plan::report::Report;
 use crate::plan::snapshot::Snapshot;
 
+/// The media type of what Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long open connections may hold up the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -143,9 +147,17 @@ async fn plan(State(last): State<LastLook>) -> (StatusCode, String) {
     }
 }
 
-/// The routes of the health of this process.
-pub fn health_router(health: Health) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(health)
+/// The routes of the health of this process, and of its metrics.
+pub fn health_router(health: Health, metrics: Metrics) -> Router {
+    let health = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(health);
+    health.merge(Router::new().route("/metrics", get(exposed)).with_state(metrics))
+}
+
+async fn exposed(State(metrics): State<Metrics>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text())
 }
 
 async fn healthz(State(health): State<Health>) -> (StatusCode, String) {
@@ -245,7 +257,11 @@ mod tests {
         let listener = bind("LISTEN_ADDRESS", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (health, cancel) = (Health::new(Duration::ZERO), CancellationToken::new());
-        let server = tokio::spawn(serve(listener, health_router(health.clone()), cancel.clone()));
+        let server = tokio::spawn(serve(
+            listener,
+            health_router(health.clone(), Metrics::default()),
+            cancel.clone(),
+        ));
 
         assert_eq!(ask(address, "/healthz").await.0, "HTTP/1.1 200 OK");
         let not_yet = ("HTTP/1.1 503 Service Unavailable".into(), "no complete look yet".into());

@@ -60,7 +60,8 @@ impl Kubernetes {
 
     /// All Eips in scope, from a consistent list.
     pub async fn eips(&self) -> Result<BTreeMap<Key, Eip>, Failure> {
-        let listed: Vec<EipObject> = list(&self.scope(), ListParams::default()).await?;
+        let listed = list(&self.scope(), ListParams::default()).await;
+        let listed: Vec<EipObject> = listed.map_err(without_definition)?;
         let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions.clear();
         let mut eips = BTreeMap::new();
@@ -336,6 +337,17 @@ where
     Err(changed(format!("{key} changes too often")))
 }
 
+/// A list of a kind that the server does not know is answered with a page that is not there.
+fn without_definition(failure: Failure) -> Failure {
+    match failure.message.contains("404 page not found") {
+        true => Failure {
+            message: format!("there is no definition {CRD_NAME}; manifests/crd.yaml has it"),
+            ..failure
+        },
+        false => failure,
+    }
+}
+
 /// Whether an object is gone, or another of its name is there. An admission policy answers 422 too,
 /// and that the write conflicts with another says nothing of the kind.
 fn is_gone(failure: &Failure) -> bool {
@@ -379,7 +391,7 @@ pub fn failure(error: &kube::Error) -> Failure {
 }
 
 /// An error and what it says it comes from, for the first alone often says "client error".
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

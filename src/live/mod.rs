@@ -10,6 +10,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod lease;
 pub mod limiter;
+pub mod metrics;
 pub mod observe;
 pub mod oneshot;
 pub mod operator;

@@ -14,6 +14,7 @@ use super::config::{Config, Raw};
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
 use super::kubernetes::client::clients;
+use super::metrics::Metrics;
 use super::observe::{Base, observe};
 use super::quotas;
 use crate::plan::recent::Memory;
@@ -126,7 +127,7 @@ impl Sources {
         })?;
         let cluster = Cluster { name: config.cluster_name.clone(), uid };
         let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
-        let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc);
+        let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc, &Metrics::default());
         let quota = quotas::once(&sdk, &ec2).await;
         Ok(Self { client, cluster, ec2, kubernetes, quota })
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +17,7 @@ use tracing::{Instrument, Span, error, info, info_span, warn};
 use super::announce::Announcer;
 use super::http::{LastLook, Look};
 use super::lease::Leadership;
+use super::metrics::{CycleTold, Exposures, Metrics};
 use super::observe::{Base, observe};
 use super::perform::Hands;
 use super::recorder::Events;
@@ -39,6 +40,7 @@ pub struct Operator {
     pub quota: Arc<watch::Sender<Option<Quota>>>,
     pub announcer: Announcer,
     pub last_look: LastLook,
+    pub metrics: Metrics,
     /// Where Events go, if any are sent.
     pub events: Option<Events>,
     /// The names of the steps that it may carry out, where a person has agreed to some alone.
@@ -48,6 +50,7 @@ pub struct Operator {
     pub cancel: CancellationToken,
     memory: Memory,
     said: Said,
+    exposures: Exposures,
     cycles: u64,
     /// Parts that could not be read at the last look, and why, as far as it lasts.
     unread: BTreeMap<&'static str, String>,
@@ -91,12 +94,14 @@ impl Operator {
             quota,
             announcer,
             last_look: LastLook::default(),
+            metrics: Metrics::default(),
             events: None,
             only: None,
             leadership: None,
             cancel,
             memory: Memory::default(),
             said: Said::default(),
+            exposures: Exposures::default(),
             cycles: 0,
             unread: BTreeMap::new(),
         }
@@ -110,6 +115,8 @@ impl Operator {
 
     async fn run_cycle(&mut self, wakes: &BTreeSet<Wake>, mailbox: &Mailbox) -> Cycle {
         self.cycles += 1;
+        let began = Instant::now();
+        wakes.iter().for_each(|wake| self.metrics.triggered(wake.as_str()));
         let mut snapshot = self.look().instrument(info_span!("observe")).await;
         let look = Look { at: Timestamp::now(), cycle: self.cycles, snapshot: snapshot.clone() };
         self.last_look.send_replace(Some(Arc::new(look)));
@@ -122,20 +129,32 @@ impl Operator {
             true => Acted::default(),
             false => self.act(&mut snapshot, mailbox).await,
         };
-        self.tell(&acted, &forecast);
+        self.tell(&acted, &forecast, complete, began.elapsed());
         let left = acted.left;
         let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
     }
 
-    /// Events of what this cycle has come to; a dry run tells none.
-    fn tell(&mut self, acted: &Acted, forecast: &Forecast) {
-        let (Some(recorder), Some(look)) = (&self.events, &*self.last_look.borrow()) else {
-            return;
-        };
-        let plan = forecast_plan(&forecast.rounds);
-        let told = events(&look.snapshot, &acted.performed, &plan, &mut self.said);
-        recorder.tell(&self.hands.plan, told);
+    /// Metrics, and Events, of what this cycle has come to; a dry run tells no Events.
+    fn tell(&mut self, acted: &Acted, forecast: &Forecast, complete: bool, took: Duration) {
+        let Some(look) = self.last_look.borrow().clone() else { return };
+        let (plan, performed) = (forecast_plan(&forecast.rounds), acted.performed.as_slice());
+        let first = forecast.rounds.first().cloned().unwrap_or_default();
+        let exposed = self.exposures.see(&first, performed);
+        let (left, seen) = (acted.left, &look.snapshot);
+        self.metrics.cycle(&CycleTold {
+            took,
+            complete,
+            left,
+            seen,
+            plan: &plan,
+            performed,
+            exposed,
+        });
+        self.metrics.quota(self.quota.borrow().as_ref());
+        if let Some(recorder) = &self.events {
+            recorder.tell(&self.hands.plan, events(seen, performed, &plan, &mut self.said));
+        }
     }
 
     /// Observes the world.

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::ec2::Ec2;
+use super::ec2::{Counted, Ec2};
+use super::metrics::Metrics;
 use crate::plan::snapshot::Quota;
 
 /// Service and quota code of "EC2-VPC Elastic IPs" (Service Quotas console).
@@ -31,9 +32,10 @@ pub async fn follow(
     sdk: SdkConfig,
     ec2: Arc<Ec2>,
     quota: Arc<watch::Sender<Option<Quota>>>,
+    metrics: Metrics,
     cancel: CancellationToken,
 ) {
-    let client = client(&sdk);
+    let client = client(&sdk, &metrics);
     let mut last = None;
     loop {
         let answer = ask(&client, &ec2).await;
@@ -43,6 +45,7 @@ pub async fn follow(
                 Err(why) => warn!(error = %why, "quota of Elastic IPs is unknown, and not checked"),
             }
         }
+        metrics.quota(answer.as_ref().ok());
         quota.send_replace(answer.clone().ok());
         last = Some(answer);
         tokio::select! {
@@ -54,12 +57,14 @@ pub async fn follow(
 
 /// Asks once; `None` where the answer is unknown.
 pub async fn once(sdk: &SdkConfig, ec2: &Ec2) -> Option<Quota> {
-    ask(&client(sdk), ec2).await.ok()
+    ask(&client(sdk, &Metrics::default()), ec2).await.ok()
 }
 
-fn client(sdk: &SdkConfig) -> Client {
+fn client(sdk: &SdkConfig, metrics: &Metrics) -> Client {
     let timeouts = TimeoutConfig::builder().operation_timeout(TIMEOUT).build();
-    Client::from_conf(Builder::from(sdk).timeout_config(timeouts).build())
+    let counted = Counted { service: "Service Quotas", metrics: metrics.clone() };
+    let config = Builder::from(sdk).timeout_config(timeouts).interceptor(counted);
+    Client::from_conf(config.build())
 }
 
 async fn ask(client: &Client, ec2: &Ec2) -> Result<Quota, String> {

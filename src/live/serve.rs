@@ -20,6 +20,7 @@ use super::kubernetes::Kubernetes;
 use super::kubernetes::client::{Clients, clients};
 use super::lease::{Election, Leadership};
 use super::limiter::Limiter;
+use super::metrics::Metrics;
 use super::operator::Operator;
 use super::perform::{Clock, Hands};
 use super::recorder::Events;
@@ -50,8 +51,14 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     tasks.spawn(cancel_on_signal(cancel.clone())?);
     let health = Health::new(config.rhythm.expected_gap());
     let last_look = LastLook::default();
+    let metrics = Metrics::default();
+    metrics.dry_run(config.dry_run);
     for (setting, address, router) in [
-        ("LISTEN_ADDRESS", config.listen_address, http::health_router(health.clone())),
+        (
+            "LISTEN_ADDRESS",
+            config.listen_address,
+            http::health_router(health.clone(), metrics.clone()),
+        ),
         ("PLAN_ADDRESS", config.plan_address, http::plan_router(last_look.clone())),
     ] {
         let listener = http::bind(setting, address).await?;
@@ -70,7 +77,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     });
     let leadership = campaign.as_ref().map(|_| leadership);
     let result = {
-        let parts = Parts { clients, sdk, health, last_look, leadership };
+        let parts = Parts { clients, sdk, health, last_look, leadership, metrics };
         let worker = work(config, parts, cancel.clone(), &mut tasks);
         let mut worker = std::pin::pin!(worker);
         tokio::select! {
@@ -100,6 +107,7 @@ struct Parts {
     health: Health,
     last_look: LastLook,
     leadership: Option<channel::Receiver<Leadership>>,
+    metrics: Metrics,
 }
 
 /// Everything between the first look and the last.
@@ -109,7 +117,7 @@ async fn work(
     cancel: CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let Parts { clients, sdk, health, last_look, mut leadership } = parts;
+    let Parts { clients, sdk, health, last_look, mut leadership, metrics } = parts;
     let namespace = config.namespace.as_deref();
     let kubernetes = Kubernetes::new(clients.calls.clone(), config.namespace.clone());
     let Some(uid) = cluster_uid(&kubernetes, &cancel).await else { return Ok(()) };
@@ -137,9 +145,11 @@ async fn work(
         cluster.clone(),
         config.default_tags.clone(),
         config.vpc_id.clone(),
+        &metrics,
     ));
     let quota = Arc::new(channel::Sender::new(None));
-    let following = quotas::follow(sdk, ec2.clone(), quota.clone(), cancel.clone());
+    let following =
+        quotas::follow(sdk, ec2.clone(), quota.clone(), metrics.clone(), cancel.clone());
     tasks.spawn(following);
 
     let mut mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
@@ -154,6 +164,7 @@ async fn work(
     let mut bell = CronBell::start(config.rhythm.clone(), ringer.clone()).await?;
     let mut operator = operator(config, cluster, ec2, kubernetes, quota, cancel.clone());
     operator.last_look = last_look;
+    operator.metrics = metrics.clone();
     if !config.dry_run {
         let (events, sending) = Events::new(clients.calls.clone(), cancel.clone());
         tasks.spawn(sending);
@@ -162,9 +173,13 @@ async fn work(
     operator.leadership.clone_from(&leadership);
     if let Some(leadership) = &mut leadership {
         health.stands_by(true);
+        metrics.leads(&config.lease_name, false);
         tokio::select! {
             () = cancel.cancelled() => return Ok(bell.shut().await?),
-            () = leads(leadership) => health.stands_by(false),
+            () = leads(leadership) => {
+                health.stands_by(false);
+                metrics.leads(&config.lease_name, true);
+            }
         }
     }
     ringer.ring(Wake::Start);

@@ -54,19 +54,25 @@ pub struct StepReport {
     pub text: String,
 }
 
+/// How the name of a step begins that writes a status.
+const RECORD: &str = "record for eip ";
+
 /// The names of steps that a person has agreed to, see [`step_identity`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed(BTreeSet<String>);
 
 impl Agreed {
-    /// Whether this one is among them. An Eip that was yet to be made has a uid now.
+    /// Whether this one is among them. An Eip that was yet to be made has a uid now; and what a
+    /// status says is nothing that anybody would have to agree to.
     pub fn has(&self, identity: &str) -> bool {
         let yet_to_be_made = || {
             let (eip, rest) = identity.split_once(WITH_UID)?;
             let (_, what) = rest.split_once(": ")?;
             Some(format!("{eip}{WITH_UID}(known after create): {what}"))
         };
-        self.0.contains(identity) || yet_to_be_made().is_some_and(|name| self.0.contains(&name))
+        identity.starts_with(RECORD)
+            || self.0.contains(identity)
+            || yet_to_be_made().is_some_and(|name| self.0.contains(&name))
     }
 }
 
@@ -173,7 +179,9 @@ impl Report {
 
     /// `Plan 9c41e07: 1 to allocate, 2 to write; 1 waiting.`
     pub fn headline(&self) -> String {
-        format!("Plan {}: {}.", self.plan, self.summary)
+        let unread = self.waiting.iter().any(|wait| wait.reason == "Unread");
+        let but = if unread { " Not everything could be read." } else { "" };
+        format!("Plan {}: {}.{but}", self.plan, self.summary)
     }
 }
 

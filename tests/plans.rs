@@ -340,3 +340,21 @@ fn each_rule_is_told_from_the_others() {
     let rules: BTreeSet<String> = RULES.iter().map(|(rule, ..)| (*rule).to_owned()).collect();
     assert_eq!(rules, files, "the rules in the table, and those in src/plan/rules");
 }
+
+/// Every word that a plan says of what waits, but for the codes of AWS and of Kubernetes.
+#[test]
+fn the_readme_tells_every_reason_to_wait() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let mut codes = BTreeSet::new();
+    for path in stories() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (_, plans) = told(name, &fs::read_to_string(&path).unwrap());
+        let notes = plans.iter().flat_map(|plan| &plan.notes);
+        let own = notes.filter(|note| !matches!(note.wait, Wait::PausedAfterError { .. }));
+        codes.extend(own.map(|note| note.wait.code()));
+    }
+    let untold: Vec<&String> =
+        codes.iter().filter(|code| !readme.contains(&format!("`{code}`"))).collect();
+    assert!(untold.is_empty(), "README.md does not tell {untold:?}");
+}

@@ -62,8 +62,8 @@
 //! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
 //! - What is the Eip resource, and who installs it? `live::crd`
-//! - What may be configured, and how is it checked? `live::config`; which commands are there? `live::command`; their
-//!   completions and manual pages: `live::pages`
+//! - What may be configured, and how is it checked? `live::config`; which commands are there?
+//!   `live::command`; their completions and manual pages: `live::pages`
 //! - What is logged, traced, counted, served? `live::announce` `live::telemetry` `live::metrics`
 //!   `live::http`
 //!

@@ -1,8 +1,8 @@
 //! What is counted and measured, served at `/metrics` for Prometheus.
 //!
-//! One list ([`LIST`]) makes the metrics, their table in the README, and what the alert rules may
-//! name. Where controller-runtime and the AWS controllers have a name for a thing it is that one, so
-//! that dashboards made for them work. No label grows with the number of Eips or pods.
+//! One list ([`LIST`]) makes the metrics and their table in the README. Where controller-runtime and
+//! the AWS controllers have a name for a thing it is that one, so that dashboards made for them
+//! work. No label grows with the number of Eips or pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -107,13 +107,13 @@ metrics! {
     planned: gauge "eip_operator_plan_actions" ["op"]
         "Steps of the last plan";
     actions: counter "eip_operator_actions_total" ["op", "result"]
-        "Steps that were tried, by how they ended: done, changed (the world was not as it was seen), \
-         failed";
+        "Steps that were tried, by how they ended: done, changed (the world was not as it was \
+         seen), failed";
     blocked: gauge "eip_operator_blocked" ["reason"]
         "What waits in the last plan, by the reason";
     addresses: gauge "eip_operator_addresses" ["state"]
-        "Addresses of this cluster: associated, idle, orphan (its Eip does not exist), duplicate (its \
-         Eip has another)";
+        "Addresses of this cluster: associated, idle, orphan (its Eip does not exist), duplicate \
+         (its Eip has another)";
     eips: gauge "eip_operator_eips" ["ready"]
         "Eips, by their condition Ready";
     exposure: gauge "eip_operator_exposure_seconds" []

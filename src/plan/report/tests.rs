@@ -88,7 +88,8 @@ fn an_eip_that_is_made_for_a_pod_has_a_uid_afterwards_and_is_the_same() {
 #[test]
 fn what_a_status_says_needs_nobody_to_agree_and_what_was_not_read_is_said() {
     let nothing = report("cluster: {name: demo, uid: c1}\n");
-    let records = "cluster: {name: demo, uid: c1}\neips:\n  shop/web: {uid: e1, pod: web-0, held: true}\n\
+    let records = "cluster: {name: demo, uid: c1}\n\
+                   eips:\n  shop/web: {uid: e1, pod: web-0, held: true}\n\
                    recent: {settling: {e1: 300}}\n";
     let records = report(records);
     assert_eq!(records.steps.len(), 1, "{records:?}");

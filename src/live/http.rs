@@ -1,6 +1,6 @@
-//! The endpoints: `/healthz`, whether the loop lives, `/readyz`, whether it has looked, `/metrics`;
-//! and on a listener of its own, for it shows all namespaces, `/plan`: the last plan and what it was
-//! made from.
+//! The endpoints: `/healthz`, whether the loop lives, `/readyz`, whether it has looked,
+//! `/metrics`; and on a listener of its own, for it shows all namespaces, `/plan`: the last plan
+//! and what it was made from.
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;

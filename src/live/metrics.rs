@@ -1,7 +1,7 @@
 //! What is counted and measured, served at `/metrics` for Prometheus.
 //!
-//! One list ([`LIST`]) makes the metrics and their table in the README. Where controller-runtime and
-//! the AWS controllers have a name for a thing it is that one, so that dashboards made for them
+//! One list ([`LIST`]) makes the metrics and their table in the README. Where controller-runtime
+//! and the AWS controllers have a name for a thing it is that one, so that dashboards made for them
 //! work. No label grows with the number of Eips or pods.
 
 use std::collections::{BTreeMap, BTreeSet};

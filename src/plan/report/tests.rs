@@ -82,7 +82,7 @@ fn an_eip_that_is_made_for_a_pod_has_a_uid_afterwards_and_is_the_same() {
     assert_eq!(before.news(&after), Vec::<String>::new());
     // Who has agreed to what becomes of one Eip has not agreed to another of its name.
     let other = format!("{asks}{}recent: {{settling: {{e8: 0}}}}\n", eip("e8"));
-    assert_eq!(after.news(&report(&other)).len(), 4, "{:?}", after.news(&report(&other)));
+    assert_eq!(after.news(&report(&other)).len(), 3, "{:?}", after.news(&report(&other)));
 }
 
 #[test]

@@ -386,7 +386,13 @@ fn protect(deeds: &mut Vec<(u64, User)>, chance: &mut Chance) {
         }
         if chance.happens(50) {
             let at = at + chance.between(0, TROUBLED / 2);
-            deeds.push((at, User::Protect { key, protected: false }));
+            deeds.push((at, User::Protect { key: key.clone(), protected: false }));
+        }
+        // Somebody sees what has been deleted, and what is about to happen.
+        if chance.happens(50) {
+            let at = chance.between(TROUBLED / 2, TROUBLED);
+            deeds.push((at, User::DeleteEip { key: key.clone() }));
+            deeds.push((at + chance.between(100, 1_000), User::Protect { key, protected: true }));
         }
     }
 }

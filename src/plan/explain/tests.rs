@@ -176,3 +176,41 @@ fn only_the_namespace_that_is_served_is_judged() {
     let lines = changed("settle: 300,", "settle: 300, namespace: bank,", "shop/bare");
     assert_eq!(lines[0], "pod shop/bare has no address: only namespace bank is served");
 }
+
+#[test]
+fn an_idle_address_of_an_eip_that_is_being_deleted_is_about_to_go() {
+    let world = WORLD
+        .replace(",\n    association: eipassoc-1, interface: eni-1, private_ip: 10.0.1.23}", "}")
+        .replace(
+            "uid: e1, pod: web-0, held: true",
+            "uid: e1, pod: web-0, held: true, deleting: true",
+        )
+        .replace("e2: 300, e1: 0", "e2: 300, e1: 0");
+    let first = told(&world, "shop/web")[0].clone();
+    let idle = "eip shop/web has 203.0.113.7 (eipalloc-1), which is on no pod";
+    assert!(first.starts_with(&format!("{idle}; it is being deleted: next comes ")), "{first}");
+    let living = told(&world.replace(", deleting: true", ""), "shop/web")[0].clone();
+    assert!(living.starts_with(&format!("{idle}: ")), "{living}");
+}
+
+#[test]
+fn what_a_process_remembers_counts_more_than_what_was_written() {
+    let status = "uid: e2, pod: db-0, held: true, status: {reason: Odd, message: long ago}";
+    let world = WORLD.replace("uid: e2, pod: db-0, held: true", status);
+    let first = told(&world, "shop/db")[0].clone();
+    assert!(first.contains("an address may be on its way"), "{first}");
+    let nothing_written = WORLD.replace("e2: 300, ", "");
+    let first = told(&nothing_written, "shop/db")[0].clone();
+    assert!(first.contains("an address may be on its way"), "{first}");
+}
+
+#[test]
+fn a_name_in_the_namespace_that_is_served_is_not_told_of_it() {
+    let world = WORLD.replace("settle: 300,", "settle: 300, namespace: shop,");
+    let snapshot = Snapshot::from_yaml(&world).unwrap();
+    let error = |key: Key| explain(&snapshot, &key).unwrap_err();
+    let none = "there is neither an eip nor a pod";
+    assert_eq!(error(Key::new("shop", "none")), format!("{none} shop/none"));
+    let other = format!("{none} bank/none; only namespace shop is served");
+    assert_eq!(error(Key::new("bank", "none")), other);
+}

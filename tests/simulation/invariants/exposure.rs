@@ -6,7 +6,7 @@ use eip_operator::plan::snapshot::{AllocationId, Uid};
 
 use super::super::cluster::Cluster;
 use super::super::ec2::Account;
-use super::super::scenario::{Kind, SECOND, Scenario, User};
+use super::super::scenario::{Fault, Kind, SECOND, Scenario, User};
 use super::super::world::INTERVAL;
 use super::{Check, Ledger, is_ours, lag};
 
@@ -69,7 +69,13 @@ fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid
 
 /// Until when something kept the operator from seeing or doing what it should.
 fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
-    let faults = scenario.faults.iter().filter(|fault| fault.from <= now).map(|fault| fault.until);
+    let ends = |fault: &Fault| match fault.kind {
+        // The event of a change that a stale list does not show yet has been used up, and the next
+        // look comes by the clock (seed 9285).
+        Kind::StaleLists { .. } => fault.until + INTERVAL,
+        _ => fault.until,
+    };
+    let faults = scenario.faults.iter().filter(|fault| fault.from <= now).map(ends);
     let halts =
         scenario.deeds.iter().filter(|(at, _)| *at <= now).filter_map(|(at, user)| match user {
             User::Crash { .. } => Some(at + 20 * SECOND),
@@ -82,9 +88,7 @@ fn trouble_until(scenario: &Scenario, now: u64) -> u64 {
 /// How long it may take to end an exposure once nothing is in the way.
 fn patience(scenario: &Scenario) -> u64 {
     // What a person does in the AWS console is not watched, but looked at once in an interval.
-    // The event of a change that a stale list does not show yet has been used up (seed 9285).
-    let hides = |kind: &Kind| matches!(kind, Kind::Silence | Kind::StaleLists { .. });
-    let silent = scenario.faults.iter().any(|fault| hides(&fault.kind))
+    let silent = scenario.faults.iter().any(|fault| fault.kind == Kind::Silence)
         || scenario.deeds.iter().any(|(_, user)| matches!(user, User::Move { .. }));
     let late = scenario.faults.iter().any(|fault| matches!(fault.kind, Kind::Late { .. }));
     let usual = 10 * SECOND;

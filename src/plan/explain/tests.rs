@@ -214,3 +214,117 @@ fn a_name_in_the_namespace_that_is_served_is_not_told_of_it() {
     let other = format!("{none} bank/none; only namespace shop is served");
     assert_eq!(error(Key::new("bank", "none")), other);
 }
+
+/// Three pods on one node: one whose Eip is new, one that nobody names and that bears what it has
+/// no more, one that asks for an Eip.
+const NEW: &str = "\
+cluster: {name: demo, uid: c1}
+quota: {limit: 5, used: 1}
+addresses:
+  eipalloc-0: {ip: 203.0.113.9, cluster: c1, eip: e0, namespace: shop, name: web, age: 60,
+    association: eipassoc-0, interface: eni-1, private_ip: 10.0.1.18}
+eips:
+  shop/web: {uid: e1, pod: web-0}
+  shop/db: {uid: e2, pod: db-0}
+pods:
+  shop/web-0: {uid: p1, node: n1, ip: 10.0.1.15}
+  shop/bare: {uid: p2, node: n1, ip: 10.0.1.16, allocation: eipalloc-7, target: 203.0.113.8}
+  shop/asks: {uid: p3, node: n1, ip: 10.0.1.17, autocreate: true}
+  shop/hit: {uid: p4, node: n1, ip: 10.0.1.18}
+  shop/six: {uid: p5, node: n1, ip: 'fd00::1', target: 192.0.2.1}
+nodes:
+  n1: {instance: i-1}
+interfaces:
+  eni-1: {instance: i-1, ips: [10.0.1.15, 10.0.1.16, 10.0.1.17, 10.0.1.18]}
+";
+
+#[test]
+fn a_new_eip_is_told_in_these_lines() {
+    let lines = told(NEW, "shop/web");
+    let expected = [
+        "eip shop/web has no address: next comes < disassociate eipalloc-0 (203.0.113.9) from \
+         10.0.1.18 by eipassoc-0   because its Eip is gone, and so is the pod it was on",
+        "  eip         shop/web names pod web-0, not held yet",
+        "  pod         shop/web-0: Running on node n1 at 10.0.1.15; it may carry the address",
+        "  node        n1: Ready, i-1",
+        "  interface   eni-1 of i-1 holds 10.0.1.15",
+        "  address     none",
+        "  quota       1 of 5 are taken now",
+        "  next        < disassociate eipalloc-0 (203.0.113.9) from 10.0.1.18 by eipassoc-0   \
+         because its Eip is gone, and so is the pod it was on",
+        "  next        ~ hold eip shop/web   because nothing is bought for an Eip that may vanish \
+         (and 4 more)",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_pod_is_told_the_steps_that_touch_it_and_no_others() {
+    let next = |key: &str| -> Vec<String> {
+        let lines = told(NEW, key);
+        lines.into_iter().filter(|line| line.starts_with("  next ")).collect()
+    };
+    let clear =
+        "  next        ~ clear pod shop/bare   because its address leaves it, or was never there";
+    assert_eq!(next("shop/bare"), [clear]);
+    let create = "  next        ~ create eip shop/asks for the pod of its name   because pod \
+                  shop/asks asks for one by its label";
+    let annotate = "  next        ~ annotate pod shop/asks with (known after allocate)   because \
+                    the association is in place";
+    assert_eq!(next("shop/asks"), [create, annotate]);
+    let lines = told(NEW, "shop/hit");
+    let carries = "pod shop/hit carries 203.0.113.9 (eipalloc-0), the address of eip shop/web, \
+                   which does not name it: next comes < disassociate eipalloc-0";
+    assert!(lines[0].starts_with(carries), "{lines:#?}");
+    let address =
+        "  address     203.0.113.9 (eipalloc-0): on 10.0.1.18 of eni-1 by eipassoc-0, 60 s old";
+    assert!(lines.contains(&address.to_owned()), "{lines:#?}");
+    assert_eq!(next("shop/hit").len(), 1, "{lines:#?}");
+    let lines = told(NEW, "shop/six");
+    assert_eq!(next("shop/six"), ["  next        nothing to do"]);
+    let wrote = "  dns         the pod announces 192.0.2.1, which somebody else wrote".to_owned();
+    assert!(lines.contains(&wrote), "{lines:#?}");
+}
+
+#[test]
+fn an_interface_is_told_with_whose_it_is_and_what_is_on_it() {
+    let line = |from: &str, to: &str| -> String {
+        assert_eq!(NEW.matches(from).count(), 1, "{from}");
+        let lines = told(&NEW.replace(from, to), "shop/web");
+        let found = lines.into_iter().find(|line| line.starts_with("  interface "));
+        found.unwrap_or_default().trim_start_matches("  interface   ").to_owned()
+    };
+    let own = "eni-1: {instance: i-1, ips: [10.0.1.15,";
+    let branch = "eni-2: {trunk: eni-1, ips: [10.0.1.15]}\n  eni-1: {instance: i-1, ips: [";
+    assert_eq!(line(own, branch), "eni-2 of trunk eni-1 holds 10.0.1.15");
+    assert_eq!(line(own, "eni-1: {ips: [10.0.1.15,"), "eni-1 holds 10.0.1.15");
+    assert_eq!(line(own, "eni-1: {instance: i-1, ips: ["), "none that was seen holds 10.0.1.15");
+    let taken = "eni-1: {instance: i-1, occupied: {10.0.1.15: 192.0.2.9}, ips: [10.0.1.15,";
+    assert_eq!(line(own, taken), "eni-1 of i-1 holds 10.0.1.15, and 192.0.2.9 is on it");
+    let at = NEW.find("interfaces:").unwrap();
+    let unread = format!("{}interfaces: 'unknown: denied'\n", &NEW[..at]);
+    let told = told(&unread, "shop/web");
+    assert!(told.contains(&"  interface   interfaces could not be read: denied".to_owned()));
+}
+
+#[test]
+fn an_address_is_told_with_its_place_and_its_age() {
+    let line = |from: &str, to: &str| -> String {
+        let lines = told(&WORLD.replace(from, to), "shop/web");
+        let found = lines.into_iter().find(|line| line.starts_with("  address "));
+        found.unwrap_or_default().trim_start_matches("  address     ").to_owned()
+    };
+    let (id, on) = ("203.0.113.7 (eipalloc-1)", "on 10.0.1.23");
+    assert_eq!(line("shop", "shop"), format!("{id}: {on} of eni-1 by eipassoc-1, 9000 s old"));
+    assert_eq!(line(", age: 9000", ""), format!("{id}: {on} of eni-1 by eipassoc-1"));
+    assert_eq!(line(" interface: eni-1,", ""), format!("{id}: {on} by eipassoc-1, 9000 s old"));
+    let place = ",\n    association: eipassoc-1, interface: eni-1, private_ip: 10.0.1.23}";
+    assert_eq!(line(place, "}"), format!("{id}: idle, 9000 s old"));
+    let one = "  eipalloc-1: {ip: 203.0.113.7, cluster: c1, eip: e1, namespace: shop, name: web";
+    let four = (2..=4).map(|n| one.replace("eipalloc-1", &format!("eipalloc-{n}")) + "}\n");
+    let many = WORLD.replace("addresses:\n", &format!("addresses:\n{}", four.collect::<String>()));
+    let lines = told(&many, "shop/web");
+    let addresses: Vec<_> = lines.iter().filter(|line| line.starts_with("  address ")).collect();
+    assert_eq!(addresses.len(), 2, "{lines:#?}");
+    assert!(addresses[1].ends_with(" (and 2 more)"), "{lines:#?}");
+}

@@ -95,6 +95,30 @@ fn nothing_is_released_between_the_mark_on_the_definition_and_the_deletion_of_it
 }
 
 #[test]
+fn what_had_no_eip_stays_once_one_of_its_name_is_there_although_a_stale_list_lacks_it() {
+    for seed in 1..20 {
+        let mut scenario = scenario(
+            seed * 2,
+            vec![
+                (0, eip(shop("other"), "elsewhere")),
+                (0, eip(shop("web"), "web-0")),
+                (40 * SECOND, User::StripFinalizer { key: shop("web") }),
+                (40 * SECOND, User::DeleteEip { key: shop("web") }),
+                (165 * SECOND, eip(shop("web"), "web-0")),
+            ],
+        );
+        scenario.settings.release_orphans = true;
+        scenario.settings.orphan_grace = 60;
+        scenario.settings.max_releases = Some(50);
+        // It is due at the look at 180 s, which may see what was before the second Eip was made.
+        let kind = Kind::StaleLists { millis: 25 * SECOND };
+        scenario.faults =
+            vec![Fault { from: 164 * SECOND, until: 200 * SECOND, percent: 100, kind }];
+        keeps_all_promises(scenario);
+    }
+}
+
+#[test]
 fn a_release_that_is_denied_to_one_eip_does_not_keep_the_others() {
     let mut scenario = scenario(
         2,

@@ -255,3 +255,66 @@ fn an_eip_that_records_an_address_is_not_new_although_its_finalizer_is_gone() {
     memory.overlay(&mut held, 20);
     assert_eq!(held.recent.settling["e1"], 300, "it may have bought before");
 }
+
+fn carriers(memory: &mut Memory, text: &str, now: u64) -> Vec<(String, String)> {
+    let mut snapshot = Snapshot::from_yaml(text).unwrap();
+    memory.overlay(&mut snapshot, now);
+    snapshot.recent.carriers.into_iter().collect()
+}
+
+#[test]
+fn the_pod_that_an_address_is_on_is_remembered_when_its_eip_is_gone() {
+    let served = "cluster: {name: demo, uid: c1}\n\
+        addresses:\n  \
+        a-1: {ip: 203.0.113.1, cluster: c1, eip: e1, namespace: shop, association: x, \
+        private_ip: 10.0.1.15}\n  \
+        a-2: {ip: 203.0.113.2, cluster: c1, eip: e1, namespace: shop}\n\
+        eips:\n  shop/web: {uid: e1, pod: web-0, held: true}\n\
+        pods:\n  shop/web-0: {uid: p1, node: n1, ip: 10.0.1.15}\n";
+    let gone = served.replace("eips:\n  shop/web: {uid: e1, pod: web-0, held: true}\n", "");
+    let mut memory = Memory::default();
+    carriers(&mut memory, served, 0);
+    let on = [("a-1".to_owned(), "p1".to_owned())];
+    assert_eq!(carriers(&mut memory, &gone, 1_000), on);
+    let other = gone.replace("uid: p1", "uid: p9");
+    assert_eq!(carriers(&mut memory, &other, 2_000), on, "another pod has the IP now");
+}
+
+#[test]
+fn of_an_orphan_that_is_new_to_it_a_process_remembers_the_pod_that_has_its_ip() {
+    let world = |pods: &str| {
+        format!(
+            "cluster: {{name: demo, uid: c1}}\naddresses:\n  \
+             a-1: {{ip: 203.0.113.1, cluster: c1, eip: e9, namespace: shop, association: x, \
+             private_ip: 10.0.1.15}}\n  \
+             a-2: {{ip: 203.0.113.2, cluster: c1, eip: e8, namespace: shop}}\n\
+             eips:\n  shop/other: {{uid: e1, pod: other-0, held: true}}\npods:\n{pods}"
+        )
+    };
+    let strangers = "  bank/x: {uid: p1, ip: 10.0.1.15}\n  shop/y: {uid: p2, ip: 10.0.1.16}\n  \
+                     shop/z: {uid: p3}\n";
+    assert_eq!(carriers(&mut Memory::default(), &world(strangers), 0), []);
+    let one = format!("{strangers}  shop/w: {{uid: p4, ip: 10.0.1.15}}\n");
+    let on = [("a-1".to_owned(), "p4".to_owned())];
+    assert_eq!(carriers(&mut Memory::default(), &world(&one), 0), on);
+}
+
+#[test]
+fn annotations_that_were_written_twice_within_a_minute_wait() {
+    let write = Action::Annotate {
+        pod: Key::new("shop", "web-0"),
+        uid: "p1".into(),
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.1".into(),
+    };
+    let mut memory = Memory::default();
+    let dwelling = |memory: &mut Memory, now| {
+        let mut snapshot = world(&[]);
+        memory.overlay(&mut snapshot, now);
+        snapshot.recent.dwelling.contains_key("p1")
+    };
+    memory.done(&"e1".into(), &write, &Outcome::Done, 0, 300);
+    memory.done(&"e1".into(), &write, &Outcome::Done, 5_000, 300);
+    assert!(dwelling(&mut memory, 6_000));
+    assert!(!dwelling(&mut memory, 120_000));
+}

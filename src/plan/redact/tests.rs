@@ -68,3 +68,29 @@ fn what_is_redacted_twice_is_the_same_as_once() {
     let once = redacted(&Snapshot::from_yaml(WORLD).unwrap());
     assert_eq!(redacted(&once), once);
 }
+
+#[test]
+fn a_word_may_be_as_long_as_this_and_no_longer() {
+    let told = |word: &str| {
+        let world = format!("cluster: {{name: a, uid: b}}\npods: 'unknown: say {word} now'\n");
+        let pods = redacted(&Snapshot::from_yaml(&world).unwrap()).pods;
+        pods.why_unknown().unwrap_or_default().to_owned()
+    };
+    let longest = "x".repeat(WORD_MAX);
+    assert_eq!(told(&longest), format!("say {longest} now"));
+    assert_eq!(told(&format!("{longest}x")), "say (left out) now");
+    assert_eq!(told("arn:aws:x"), "say (left out) now");
+    assert_eq!(told("short"), "say short now");
+}
+
+#[test]
+fn the_private_ip_of_a_status_is_replaced_as_that_of_a_pod() {
+    let world = "cluster: {name: a, uid: b}\n\
+                 eips:\n  shop/web: {uid: e1, pod: web-0, status: {private_ip: 172.16.5.6}}\n\
+                 pods:\n  shop/web-0: {uid: p1, ip: 172.16.5.6}\n";
+    let told = redacted(&Snapshot::from_yaml(world).unwrap());
+    let eip = told.eips.known().unwrap().values().next().unwrap().clone();
+    let pod = told.pods.known().unwrap().values().next().unwrap().clone();
+    assert_eq!(eip.status.private_ip, pod.ip.map(|ip| ip.to_string()));
+    assert!(eip.status.private_ip.unwrap().starts_with("10.0."));
+}

@@ -107,3 +107,62 @@ fn a_hostile_name_stays_on_its_line() {
     let lines = report("cluster: {name: demo, uid: c1}\n").news(&plan);
     assert!(lines.iter().chain(&plan.lines()).all(|line| !line.contains(char::is_control)));
 }
+
+#[test]
+fn a_report_is_told_eip_by_eip_and_then_by_what_differs() {
+    let text = WORLD
+        .replace("  shop/old:", "  shop/none: {uid: e5, pod: none-0, held: true}\n  shop/old:");
+    let plan = report(&text);
+    let lines = plan.lines();
+    let head = [
+        "eip shop/none",
+        "  ~ record eip shop/none: MaybeAllocated   because its status lags behind",
+    ];
+    assert_eq!(lines[..2], head);
+    assert!(lines[2].starts_with("  ! eip shop/none: an address may be on its way"), "{lines:#?}");
+    assert_eq!(lines[3], "eip shop/old");
+    let at = lines.iter().position(|line| line == "--- observed").unwrap();
+    assert_eq!(lines[at + 1], "+++ forecast");
+    assert_eq!(lines[at + 2..].join("\n") + "\n", plan.diff);
+    assert!(plan.changes());
+    let rounds: Vec<usize> = plan.steps.iter().map(|step| step.round).collect();
+    assert_eq!((rounds[0], rounds.last()), (1, Some(&5)), "{rounds:?}");
+    let quiet = report("cluster: {name: demo, uid: c1}\n");
+    assert!(quiet.lines().is_empty() && !quiet.changes(), "{quiet:?}");
+}
+
+#[test]
+fn of_one_eip_only_its_own_steps_notes_and_objects_are_told() {
+    let pod = |name: &str, n: u8| {
+        let node = format!("node: n1, ip: 10.0.1.{n}, allocation: eipalloc-{n}");
+        format!("\n  shop/{name}: {{uid: p{n}, {node}}}")
+    };
+    let text = WORLD
+        .replace("pods:", &format!("pods:{}{}", pod("old-0", 6), pod("far-0", 7)))
+        .replace("eips:", "eips:\n  shop/far: {uid: e6, pod: gone-0, held: true}")
+        + "definition: 'unknown: forbidden'\n";
+    let snapshot = Snapshot::from_yaml(&text).unwrap();
+    let one = |name| Report::of(&snapshot, Some(&Key::new("shop", name))).unwrap();
+    let ops = |report: &Report| -> Vec<String> {
+        report.steps.iter().map(|step| format!("{} {}", step.op, step.eip)).collect()
+    };
+    // The pod that it names bears annotations of nobody knows whom.
+    assert_eq!(ops(&one("old")), ["clear shop/old-0"]);
+    let web = one("web");
+    let steps = ["hold", "allocate", "associate", "record", "annotate"];
+    assert_eq!(ops(&web), steps.map(|op| format!("{op} shop/web")));
+    assert_eq!(web.eip, Some(Key::new("shop", "web")));
+    let all = report(&text);
+    assert_eq!(web.plan, all.plan, "it is the plan of the whole");
+    let subjects = |report: &Report| -> Vec<String> {
+        report.waiting.iter().map(|wait| wait.subject.clone()).collect()
+    };
+    assert_eq!(subjects(&web), ["cluster"]);
+    assert_eq!(subjects(&one("far")), ["cluster", "eip shop/far"]);
+    for (name, others) in [("web", ["old", "far"]), ("far", ["old", "web"])] {
+        let diff = one(name).diff;
+        assert!(others.iter().all(|other| !diff.contains(other)), "{name}: {diff}");
+        assert!(diff.contains(&format!("shop/{name}:")), "{name}: {diff}");
+    }
+    assert!(web.diff.contains("shop/web-0:") && web.diff.contains("(known after allocate):"));
+}

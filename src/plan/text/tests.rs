@@ -66,3 +66,13 @@ fn foreign_text_forges_no_line_and_no_colour_and_turns_nothing_around() {
     assert!(told.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{told}");
     assert_eq!(escaped("web-0 → 10.0.1.2 … é 日本"), "web-0 → 10.0.1.2 … é 日本");
 }
+
+#[test]
+fn a_step_is_told_without_its_reason_too() {
+    let heads: Vec<String> = foretold().steps.iter().map(step_head_line).collect();
+    let whole: Vec<String> = foretold().steps.iter().map(step_line).collect();
+    assert!(heads[0].starts_with("+ allocate an address for eip"), "{heads:?}");
+    for (head, whole) in heads.iter().zip(&whole) {
+        assert!(whole.starts_with(&format!("{head}   because ")), "{head} in {whole}");
+    }
+}

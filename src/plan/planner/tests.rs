@@ -128,6 +128,13 @@ eips:";
 }
 
 #[test]
+fn a_pod_is_not_cleared_and_annotated_in_one_round() {
+    let forged =
+        "    target: 203.0.113.9\n    alpha_target: 203.0.113.9\n    allocation: eipalloc-9\n";
+    assert_eq!(verbs(&format!("{SERVED}{forged}")), ["clear"]);
+}
+
+#[test]
 fn pods_that_share_an_interface_are_served_at_once_and_of_those_that_share_an_ip_one() {
     let world = |ip: &str| {
         format!(

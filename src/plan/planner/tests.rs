@@ -232,3 +232,68 @@ fn an_operator_of_one_namespace_leaves_the_others_alone() {
     assert!(verbs(&scoped("shop")).contains(&"allocate"));
     assert!(verbs(&scoped("bank")).is_empty(), "{:?}", said(&scoped("bank")));
 }
+
+#[test]
+fn an_alarm_is_about_what_is_due_and_not_about_what_went() {
+    let orphan = "  eipalloc-9:
+    {ip: 203.0.113.9, cluster: c1, eip: gone, namespace: shop, name: old, age: 9000}
+eips:";
+    let recent = "recent:\n  orphans_released: 1\n  unclaimed: {eipalloc-9: 1}";
+    let world = SERVED.replacen("eips:", orphan, 1).replacen("recent:", recent, 1)
+        + "settings: {settle: 300, release_orphans: true, max_releases: 0}\n";
+    assert!(
+        said(&world).iter().all(|line| !line.starts_with("! cluster: ")),
+        "{:#?}",
+        said(&world)
+    );
+}
+
+#[test]
+fn what_has_no_eip_stays_on_a_pod_as_long_as_that_drains() {
+    let world = |seen: u64| {
+        format!(
+            "cluster: {{name: demo, uid: c1}}
+addresses:
+  eipalloc-9: {{ip: 203.0.113.9, cluster: c1, eip: gone, namespace: shop, name: old,
+    association: eipassoc-9, interface: eni-a, private_ip: 10.0.1.15}}
+eips:
+  shop/other: {{uid: e1, pod: other-0, held: true}}
+pods:
+  shop/web-0: {{uid: p1, node: n1, ip: 10.0.1.15, terminating: 30}}
+nodes:
+  n1: {{instance: i-1}}
+recent:
+  carriers: {{eipalloc-9: p1}}
+  terminating: {{p1: {seen}}}
+  settling: {{e1: 300}}
+"
+        )
+    };
+    assert!(!verbs(&world(34)).contains(&"disassociate"), "{:#?}", said(&world(34)));
+    assert!(verbs(&world(35)).contains(&"disassociate"), "{:#?}", said(&world(35)));
+}
+
+#[test]
+fn an_eip_is_let_go_only_when_what_it_recorded_is_surely_gone() {
+    let world = |untagged: &str| {
+        format!(
+            "cluster: {{name: demo, uid: c1}}
+eips:
+  shop/web: {{uid: e1, pod: web-0, held: true, deleting: true, status: {{allocation: eipalloc-9}}}}
+untagged: {untagged}
+recent:
+  settling: {{e1: 0}}
+"
+        )
+    };
+    assert_eq!(verbs(&world("{}")), ["let go"]);
+    assert_eq!(verbs(&world("{eipalloc-8: 203.0.113.8}")), ["let go"]);
+    let there = world("{eipalloc-9: 203.0.113.9}");
+    assert!(!verbs(&there).contains(&"let go"), "{:?}", said(&there));
+    assert!(said(&there).iter().any(|line| line.contains("no longer bears")), "{:?}", said(&there));
+    let unknown = world("'unknown: denied'");
+    assert!(verbs(&unknown).is_empty(), "{:?}", said(&unknown));
+    assert!(
+        said(&unknown).iter().any(|line| line.contains("recorded addresses could not be read"))
+    );
+}

@@ -44,6 +44,8 @@ type Check = Result<(), String>;
 pub struct Moment<'a> {
     pub now: u64,
     pub sent: u64,
+    /// When the first of the reads that confirmed it was sent.
+    pub asked_at: u64,
     pub confirmed_at: u64,
     pub observed_at: u64,
     /// Until when its cycle may send changes.
@@ -299,7 +301,7 @@ impl Ledger {
         scenario: &Scenario,
     ) -> Check {
         let since = cluster.eip(uid).and_then(|_| cluster.protected_since.get(uid));
-        let known = since.is_some_and(|since| *since < at.confirmed_at);
+        let known = since.is_some_and(|since| *since < at.asked_at);
         need(!scenario.settings.protect && !known, || format!("S14: {id} goes and is protected"))
     }
 
@@ -309,7 +311,7 @@ impl Ledger {
         // One that was made after the fresh read began could not be seen by it.
         let made = |eip: &Eip| eip.created.parse::<u64>().unwrap_or(0);
         let there = cluster.eips.get(key);
-        let late = there.is_none_or(|eip| made(eip) > at.confirmed_at);
+        let late = there.is_none_or(|eip| made(eip) > at.asked_at);
         need(late && (there.is_none() || fresh && at.sent > at.confirmed_at), || {
             format!("S14: what has no Eip is released while {key} is there")
         })?;

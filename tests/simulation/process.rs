@@ -18,6 +18,8 @@ use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snaps
 pub struct Flight {
     pub step: Step,
     execution: Execution,
+    /// When the first read was sent: of a release that of its Eip.
+    pub asked_at: u64,
     /// When the last read was sent; it confirms the step.
     pub confirmed_at: u64,
 }
@@ -240,7 +242,7 @@ impl Process {
             let next = execution.start(own_now);
             let reads = matches!(next, Next::Call(ref call) if !matches!(call, Call::Perform(_)));
             let confirmed_at = if reads { now } else { written_at.unwrap_or(now) };
-            let flight = Flight { step, execution, confirmed_at };
+            let flight = Flight { step, execution, asked_at: confirmed_at, confirmed_at };
             match next {
                 Next::Call(call) => {
                     self.next_flight += 1;

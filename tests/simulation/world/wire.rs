@@ -122,6 +122,7 @@ impl World {
                 let moment = Moment {
                     now: self.now,
                     sent,
+                    asked_at: its.map_or(sent, |its| its.asked_at),
                     confirmed_at: its.map_or(sent, |its| its.confirmed_at),
                     observed_at: running.map_or(sent, |one| one.observed_at),
                     deadline: running.and_then(Process::deadline),

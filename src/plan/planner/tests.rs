@@ -297,3 +297,21 @@ recent:
         said(&unknown).iter().any(|line| line.contains("recorded addresses could not be read"))
     );
 }
+
+#[test]
+fn a_status_is_left_alone_while_the_pod_that_it_names_could_not_be_read() {
+    let world = |unread: &str| {
+        format!(
+            "cluster: {{name: demo, uid: c1}}
+addresses:
+  eipalloc-1: {{ip: 203.0.113.7, cluster: c1, eip: e1, namespace: shop, name: web}}
+eips:
+  shop/web: {{uid: e1, pod: web-0, held: true, status: {{allocation: eipalloc-1, pod: web-0}}}}
+unread_pods: {unread}
+"
+        )
+    };
+    assert_eq!(verbs(&world("{}")), ["record"]);
+    assert!(verbs(&world("{shop/web-0: no answer}")).is_empty());
+    assert_eq!(verbs(&world("{shop/other: no answer}")), ["record"]);
+}

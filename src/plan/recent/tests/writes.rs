@@ -158,3 +158,27 @@ fn an_ended_association_leaves_its_interface_and_a_strangers_stays() {
     bind(&mut memory, "eipassoc-2", 2_000);
     assert_eq!(shown(&memory), ["203.0.113.7", "198.51.100.4"], "it is there again");
 }
+
+#[test]
+fn that_ec2_does_not_know_an_association_does_not_hide_it() {
+    let mut memory = Memory::default();
+    memory.done(&"e1".into(), &end("eipassoc-1"), &Outcome::AlreadySo, 0, SETTLE);
+    let found = believed(&mut memory, Some("eipassoc-1"), STEADY);
+    assert_eq!(found.as_deref(), Some("eipassoc-1"));
+}
+
+#[test]
+fn tags_that_are_written_make_nothing_else_forgotten() {
+    let tag = Action::Tag {
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.7".into(),
+        eip: Key::new("shop", "web"),
+        uid: "e1".into(),
+        from: "e1".into(),
+        undated: false,
+    };
+    let mut memory = Memory::default();
+    unbind(&mut memory, "eipassoc-1", 0);
+    memory.done(&"e1".into(), &tag, &Outcome::Done, 1_000, SETTLE);
+    assert_eq!(believed(&mut memory, Some("eipassoc-1"), STEADY), None);
+}

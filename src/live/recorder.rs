@@ -16,6 +16,8 @@ use crate::plan::text::escaped;
 const WAITING: usize = 1_000;
 /// The longest note that the API server takes, in bytes (`note` of events.k8s.io/v1).
 const NOTE_MAX: usize = 1_024;
+/// What the API server says of a namespace that takes nothing new: nobody would read it there.
+const ENDING: &str = "because it is being terminated";
 /// The name under which they are sent.
 const CONTROLLER: &str = "eip.materialize.cloud";
 
@@ -52,6 +54,7 @@ async fn send(client: Client, mut events: Receiver<(String, Event)>, cancel: Can
         };
         let sent = recorder.publish(&written(&plan, &event), &reference(&event.on)).await;
         let why = sent.err().map(|error| escaped(&failure(&error).to_string()));
+        let why = why.filter(|why| !why.contains(ENDING));
         if let Some(why) = why.as_ref().filter(|why| said.as_ref() != Some(*why)) {
             warn!(error = why, "events cannot be sent");
         }

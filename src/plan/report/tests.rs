@@ -164,5 +164,10 @@ fn of_one_eip_only_its_own_steps_notes_and_objects_are_told() {
         assert!(others.iter().all(|other| !diff.contains(other)), "{name}: {diff}");
         assert!(diff.contains(&format!("shop/{name}:")), "{name}: {diff}");
     }
+    // What bears its uid is its own, whether or not a status says so.
+    let plain = Snapshot::from_yaml(WORLD).unwrap();
+    let diff = |name| Report::of(&plain, Some(&Key::new("shop", name))).unwrap().diff;
+    assert!(diff("old").contains("-  eipalloc-9:"), "{}", diff("old"));
+    assert!(!diff("web").contains("eipalloc-9"), "{}", diff("web"));
     assert!(web.diff.contains("shop/web-0:") && web.diff.contains("(known after allocate):"));
 }

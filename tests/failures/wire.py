@@ -43,4 +43,6 @@ class Wire:
         return [one for one in map(json.loads, lines) if not actions or one["action"] in actions]
 
     def writes(self):
-        return [one for one in self.requests() if one["action"].split()[0] in ("create", "update", "patch", "delete")]
+        """Those that change something. Events do not: they are told beside the work, and lost with who tells them."""
+        return [one for one in self.requests() if one["action"].split()[0] in ("create", "update", "patch", "delete")
+                and one["action"].split()[1] != "events"]

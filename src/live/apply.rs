@@ -26,6 +26,7 @@ use crate::plan::text::{escaped, forecast_plan, step_identity, step_line};
 
 /// Exit code when not all of the plan was carried out.
 const NOT_ALL: u8 = 3;
+const UNCHANGED: &str = "nothing was changed";
 
 /// Carries out a plan.
 pub fn apply(args: &ApplyArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
@@ -90,9 +91,9 @@ impl Turn {
         reviewed: Option<&Report>,
     ) -> anyhow::Result<ExitCode> {
         if args.yes {
-            self.lead().await?;
+            self.lead().await.context(UNCHANGED)?;
         }
-        let (mut seen, shown) = self.look().await?;
+        let (mut seen, shown) = self.forecast().await?;
         if let Some(reviewed) = reviewed {
             agreed(reviewed, &shown, "written")?;
         }
@@ -101,38 +102,55 @@ impl Turn {
             return Ok(ExitCode::SUCCESS);
         }
         if !args.yes {
-            ensure!(is_confirmed()?, "not confirmed; nothing was changed");
-            self.lead().await?;
+            ensure!(is_confirmed()?, "not confirmed; {UNCHANGED}");
+            self.lead().await.context(UNCHANGED)?;
             // Nobody knows how long that took, and a plan rests on a look of just now.
-            let (again, now) = self.look().await?;
+            let (again, now) = self.forecast().await?;
             agreed(&shown, &now, "shown")?;
             seen = again;
         }
         self.operator.only = Some(reviewed.unwrap_or(&shown).agreed());
         // From here on Ctrl-C lets the calls under way end.
         tokio::spawn(cancel_on_signal(self.cancel.clone())?);
-        let mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
-        let mut all = true;
-        loop {
-            let acted = self.operator.act(&mut seen, &mailbox).await;
-            let (good, lines) = outcome(&acted);
-            all &= good;
-            // What was done is done, whether or not anybody can read it.
-            all &= print(&lines).is_ok();
-            let moves = acted.performed.iter().any(|one| one.end == End::Done);
-            if !acted.left || !moves || self.cancel.is_cancelled() {
-                break;
-            }
-            // Changes are sent for some seconds after a look; what is left needs another one.
-            self.lead().await?;
-            seen = self.look().await?.0;
-        }
+        let mut all = self.carry_out(&mut seen, config).await;
         let left = left(&seen, self.operator.only.as_ref());
         if !left.is_empty() {
             all = false;
             let _ = print(&left); // the exit code says it too
         }
         Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+    }
+
+    /// Acts, and looks again for as long as something is left and there is progress. Whether all
+    /// was done that was tried, and a look when one was due.
+    async fn carry_out(&mut self, seen: &mut Snapshot, config: &Config) -> bool {
+        let mailbox = Mailbox::new(config.min_event_interval, config.rhythm.expected_gap());
+        let mut all = true;
+        loop {
+            let acted = self.operator.act(seen, &mailbox).await;
+            let (good, lines) = outcome(&acted);
+            all &= good;
+            // What was done is done, whether or not anybody can read it.
+            all &= print(&lines).is_ok();
+            let moves = acted.performed.iter().any(|one| one.end == End::Done);
+            if !acted.left || !moves || self.cancel.is_cancelled() {
+                return all;
+            }
+            // Changes are sent for some seconds after a look; what is left needs another one. Without
+            // it the turn is over, but steps were done: what is left is told, as after any other end.
+            match self.look_again().await {
+                Ok(now) => *seen = now,
+                Err(error) => {
+                    eprintln!("error: not carried on: {error:#}");
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn look_again(&mut self) -> anyhow::Result<Snapshot> {
+        self.lead().await?;
+        self.look().await
     }
 
     /// Takes the Lease for this turn; an error names who holds it.
@@ -145,22 +163,26 @@ impl Turn {
                 self.operator.leadership = Some(watch::channel(leading).1);
                 Ok(())
             }
-            Ok(Attempt::Held(by)) => anyhow::bail!(
-                "{election} is held by {}, which is at work; nothing was changed",
-                escaped(&by)
-            ),
+            Ok(Attempt::Held(by)) => {
+                anyhow::bail!("{election} is held by {}, which is at work", escaped(&by))
+            }
             // Without that namespace there is no operator that could hold one.
             Err(failure) if failure.code == "NotFound" => Ok(()),
             Err(failure) => {
-                let failure = escaped(&failure.to_string());
-                anyhow::bail!("{election} cannot be had: {failure}; nothing was changed")
+                anyhow::bail!("{election} cannot be had: {}", escaped(&failure.to_string()))
             }
         }
     }
 
-    async fn look(&mut self) -> anyhow::Result<(Snapshot, Report)> {
+    async fn look(&mut self) -> anyhow::Result<Snapshot> {
         let seen = self.operator.look().await;
         complete(&seen)?;
+        Ok(seen)
+    }
+
+    /// A look, and where it leads.
+    async fn forecast(&mut self) -> anyhow::Result<(Snapshot, Report)> {
+        let seen = self.look().await?;
         let report = Report::of(&seen, None).map_err(anyhow::Error::msg)?;
         Ok((seen, report))
     }
@@ -200,7 +222,7 @@ fn same_cluster(reviewed: &Cluster, here: &Cluster) -> anyhow::Result<()> {
 fn agreed(seen: &Report, now: &Report, since: &str) -> anyhow::Result<()> {
     let news = seen.news(now);
     let news = news.join("\n  ");
-    ensure!(news.is_empty(), "new since the plan was {since}, and nothing was changed:\n  {news}");
+    ensure!(news.is_empty(), "new since the plan was {since}, and {UNCHANGED}:\n  {news}");
     Ok(())
 }
 

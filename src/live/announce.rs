@@ -12,7 +12,7 @@ use super::config::LogFormat;
 use super::wake::Wake;
 use crate::plan::action::{Plan, Step};
 use crate::plan::forecast::Forecast;
-use crate::plan::snapshot::Snapshot;
+use crate::plan::snapshot::{Quota, Snapshot};
 use crate::plan::text::{
     escaped, forecast_plan, plan_digest, plan_lines, step_line, summary, world_diff,
 };
@@ -38,6 +38,7 @@ struct News<'a> {
     digest: &'a str,
     cycle: u64,
     trigger: String,
+    quota: Option<&'a Quota>,
     diff: String,
 }
 
@@ -57,13 +58,14 @@ impl Announcer {
     ) -> String {
         let plan = forecast_plan(&forecast.rounds);
         let digest = plan_digest(&plan);
+        let quota = snapshot.quota.as_ref();
         let trigger = wakes.iter().map(|wake| wake.as_str()).collect::<Vec<_>>().join(",");
         if !self.is_news(&plan, &digest) {
-            debug!(plan = digest, cycle, trigger, "plan: {}", summary(&plan));
+            debug!(plan = digest, cycle, trigger, "plan: {}", summary(&plan, quota));
             return digest;
         }
         let diff = self.cut(&world_diff(snapshot, &forecast.end));
-        let news = News { plan: &plan, digest: &digest, cycle, trigger, diff };
+        let news = News { plan: &plan, digest: &digest, cycle, trigger, quota, diff };
         match self.format {
             LogFormat::Text => self.say_text(&news),
             LogFormat::Json => self.say_json(&news),
@@ -106,7 +108,7 @@ impl Announcer {
     }
 
     fn say_text(&self, news: &News<'_>) {
-        let News { plan, digest, trigger, diff, .. } = news;
+        let News { plan, digest, trigger, quota, diff, .. } = news;
         let shown = Plan {
             steps: plan.steps.iter().take(SHOWN).cloned().collect(),
             notes: plan.notes.iter().take(SHOWN).cloned().collect(),
@@ -121,11 +123,11 @@ impl Announcer {
             diff => format!("\n--- observed\n+++ forecast\n{diff}"),
         };
         let closing = self.closing();
-        info!(trigger, "Plan {digest}: {}.{closing}\n  {lines}{diff}", summary(plan));
+        info!(trigger, "Plan {digest}: {}.{closing}\n  {lines}{diff}", summary(plan, *quota));
     }
 
     fn say_json(&self, news: &News<'_>) {
-        let News { plan, digest, cycle, trigger, diff } = news;
+        let News { plan, digest, cycle, trigger, quota, diff } = news;
         let count = |sign: char| plan.steps.iter().filter(|s| s.action.sign() == sign).count();
         info!(
             plan = digest,
@@ -138,9 +140,11 @@ impl Announcer {
             release = count('-'),
             write = count('~'),
             waiting = plan.notes.len(),
+            quota_limit = quota.map(|quota| quota.limit),
+            quota_used = quota.map(|quota| quota.used),
             diff,
             "plan: {}.{}",
-            summary(plan),
+            summary(plan, *quota),
             self.closing()
         );
         for (n, step) in plan.steps.iter().take(SHOWN).enumerate() {

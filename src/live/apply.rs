@@ -136,8 +136,8 @@ impl Turn {
             if !acted.left || !moves || self.cancel.is_cancelled() {
                 return all;
             }
-            // Changes are sent for some seconds after a look; what is left needs another one. Without
-            // it the turn is over, but steps were done: what is left is told, as after any other end.
+            // Changes are sent for some seconds after a look; what is left needs another one.
+            // Without it the turn is over, but not in vain: what is left is told as ever.
             match self.look_again().await {
                 Ok(now) => *seen = now,
                 Err(error) => {

@@ -355,7 +355,8 @@ fn is_gone(failure: &Failure) -> bool {
         || failure.code == "Invalid" && failure.message.contains("metadata.uid")
 }
 
-async fn bounded<T>(
+/// A call of the API server, given up when it takes longer than the limit.
+pub(super) async fn bounded<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Failure> {

@@ -15,12 +15,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::kubernetes::failure;
-use crate::plan::meaning::{Failure, Meaning};
+use super::kubernetes::bounded;
+use crate::plan::meaning::Failure;
 use crate::plan::text::escaped;
 
 /// A Lease lasts so long after its last renewal; client-go's usual numbers.
@@ -77,12 +77,12 @@ impl Election {
     /// Takes the Lease, or renews it, unless another holds it.
     pub async fn attempt(&mut self) -> Result<Attempt, Failure> {
         let params = PostParams::default();
-        let Some(mut lease) = bounded(self.api.get_opt(&self.name)).await? else {
+        let Some(mut lease) = bounded(CALL, self.api.get_opt(&self.name)).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.taken(None)),
             };
-            return match bounded(self.api.create(&params, &lease)).await {
+            return match bounded(CALL, self.api.create(&params, &lease)).await {
                 Ok(made) => Ok(self.holds(made)),
                 Err(failure) if failure.code == "AlreadyExists" => {
                     Ok(Attempt::Held("another that was faster".to_owned()))
@@ -98,7 +98,7 @@ impl Election {
             return Ok(Attempt::Held(holder));
         }
         lease.spec = Some(self.taken(Some(&spec)));
-        match bounded(self.api.replace(&lease.name_any(), &params, &lease)).await {
+        match bounded(CALL, self.api.replace(&lease.name_any(), &params, &lease)).await {
             Ok(written) => Ok(self.holds(written)),
             Err(failure) if failure.code == "Conflict" => {
                 Ok(Attempt::Held("another that was faster".to_owned()))
@@ -109,13 +109,15 @@ impl Election {
 
     /// Gives the Lease back, so that another takes it at once.
     pub async fn release(&mut self) -> Result<(), Failure> {
-        let Some(mut lease) = bounded(self.api.get_opt(&self.name)).await? else { return Ok(()) };
+        let Some(mut lease) = bounded(CALL, self.api.get_opt(&self.name)).await? else {
+            return Ok(());
+        };
         let ours = |spec: &LeaseSpec| spec.holder_identity.as_ref() == Some(&self.identity);
         let Some(spec) = lease.spec.as_mut().filter(|spec| ours(spec)) else { return Ok(()) };
         spec.holder_identity = None;
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
-        bounded(self.api.replace(&self.name, &PostParams::default(), &lease)).await?;
+        bounded(CALL, self.api.replace(&self.name, &PostParams::default(), &lease)).await?;
         Ok(())
     }
 
@@ -209,17 +211,6 @@ pub async fn campaign(
     {
         let error = escaped(&failure.to_string());
         warn!(lease = election.name, error, "the lease is not given back, and runs out");
-    }
-}
-
-async fn bounded<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
-    match timeout(CALL, call).await {
-        Ok(answer) => answer.map_err(|error| failure(&error)),
-        Err(_) => Err(Failure {
-            code: "Timeout".to_owned(),
-            message: format!("the API server did not answer within {} s", CALL.as_secs()),
-            meaning: Meaning::Retry,
-        }),
     }
 }
 

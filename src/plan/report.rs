@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Note, Plan, Step, Subject};
 use super::forecast::{Forecast, forecast};
-use super::snapshot::{AllocationId, Cluster, Key, Snapshot};
+use super::snapshot::{AllocationId, Cluster, Key, Quota, Snapshot};
 use super::text::{
     WITH_UID, escaped, forecast_plan, plan_digest, plan_lines, step_identity, step_line, summary,
     world_diff,
@@ -25,8 +25,11 @@ pub struct Report {
     pub eip: Option<Key>,
     /// Seven digits that stand for the plan; the same as in the log of a running operator.
     pub plan: String,
-    /// How many steps of each kind: `1 to allocate, 2 to write; 1 waiting`.
+    /// How many steps of each kind: `1 to allocate (2 of 5 left), 2 to write; 1 waiting`.
     pub summary: String,
+    /// The account's quota as this look found it; absent while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// The steps of all rounds, in the order in which they would be carried out.
     pub steps: Vec<StepReport>,
     /// What is held back in the end, and for what it waits.
@@ -124,7 +127,8 @@ impl Report {
             cluster: snapshot.cluster.clone(),
             eip: only.cloned(),
             plan,
-            summary: summary(&told),
+            summary: summary(&told, snapshot.quota.as_ref()),
+            quota: snapshot.quota.clone(),
             steps: steps.collect(),
             waiting: told.notes.iter().map(note).collect(),
             diff,

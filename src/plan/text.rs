@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 use super::action::{Action, Note, Plan, Step};
 use super::forecast::shown;
 use super::names::digest;
-use super::snapshot::{Address, AllocationId, Eip, Part, Pod, Snapshot};
+use super::snapshot::{Address, AllocationId, Eip, Part, Pod, Quota, Snapshot};
 
 /// What a plan with no steps and no notes says.
 pub const NOTHING: &str = "nothing to do";
@@ -116,8 +116,9 @@ pub fn plan_digest(plan: &Plan) -> String {
     digest(lines.join("\n").as_bytes())[..7].to_owned()
 }
 
-/// How many steps of each kind: `1 to allocate, 2 to write; 1 waiting`.
-pub fn summary(plan: &Plan) -> String {
+/// How many steps of each kind: `1 to allocate (2 of 5 left), 2 to write; 1 waiting`. In brackets
+/// is what the account's quota leaves for a purchase before the plan, where it is known.
+pub fn summary(plan: &Plan, quota: Option<&Quota>) -> String {
     let count = |sign: char| plan.steps.iter().filter(|s| s.action.sign() == sign).count();
     let kinds = [
         ('+', "allocate"),
@@ -127,7 +128,15 @@ pub fn summary(plan: &Plan) -> String {
         ('~', "write"),
     ];
     let kinds = kinds.iter().map(|(sign, verb)| (count(*sign), verb)).filter(|(n, _)| *n > 0);
-    let mut parts: Vec<String> = kinds.map(|(n, verb)| format!("{n} to {verb}")).collect();
+    let left = |Quota { limit, used }: &Quota| {
+        format!(" ({} of {limit} left)", limit.saturating_sub(*used))
+    };
+    let left = quota.map(left).unwrap_or_default();
+    let part = |(n, verb): (usize, &&str)| match *verb {
+        "allocate" => format!("{n} to allocate{left}"),
+        verb => format!("{n} to {verb}"),
+    };
+    let mut parts: Vec<String> = kinds.map(part).collect();
     if parts.is_empty() {
         parts.push(NOTHING.to_owned());
     }

@@ -64,7 +64,8 @@ fn no_foreign_text_forges_a_line_of_a_plan_or_of_a_diff() {
             let lines = plan_lines(round);
             prop_assert_eq!(lines.len(), (round.steps.len() + round.notes.len()).max(1));
             let more = round.steps.iter().map(step_line).chain(round.notes.iter().map(note_line));
-            for line in lines.into_iter().chain(more).chain([summary(round)]) {
+            for line in lines.into_iter().chain(more).chain([summary(round, world.quota.as_ref())])
+            {
                 prop_assert!(!line.contains(char::is_control), "{line:?}");
             }
             let digest = plan_digest(round);

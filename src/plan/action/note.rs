@@ -220,7 +220,8 @@ impl fmt::Display for Wait {
             ),
             Self::QuotaReached { limit } => write!(
                 f,
-                "all {limit} Elastic IPs that this account may have in this Region are taken"
+                "all {limit} Elastic IPs that this account may have in this Region are taken, or \
+                 go to others first"
             ),
             Self::NamespaceLimit { namespace, limit } => {
                 write!(f, "namespace {namespace} has all {limit} addresses that it may have")

@@ -31,17 +31,28 @@ fn a_forecast_is_one_plan_with_the_steps_of_all_rounds_and_what_waits_in_the_end
             "~ record eip shop/web: PodNotFound   because its status lags behind",
         ]
     );
-    assert_eq!(summary(&plan), "1 to allocate, 2 to write; 2 waiting");
+    assert_eq!(summary(&plan, None), "1 to allocate, 2 to write; 2 waiting");
 }
 
 #[test]
 fn a_summary_counts_each_kind_and_says_when_there_is_none() {
-    assert_eq!(summary(&Plan::default()), "nothing to do");
+    assert_eq!(summary(&Plan::default(), None), "nothing to do");
     let notes = foretold().notes;
-    assert_eq!(summary(&Plan { notes, ..Plan::default() }), "nothing to do; 2 waiting");
+    assert_eq!(summary(&Plan { notes, ..Plan::default() }, None), "nothing to do; 2 waiting");
     let mut steps = foretold().steps;
     steps.truncate(1);
-    assert_eq!(summary(&Plan { steps, notes: Vec::new() }), "1 to allocate");
+    assert_eq!(summary(&Plan { steps, notes: Vec::new() }, None), "1 to allocate");
+}
+
+#[test]
+fn a_summary_says_what_the_quota_leaves_where_something_is_bought() {
+    let (plan, quota) = (foretold(), |limit, used| Some(Quota { limit, used }));
+    let text = summary(&plan, quota(5, 3).as_ref());
+    assert_eq!(text, "1 to allocate (2 of 5 left), 2 to write; 2 waiting");
+    // A limit can be lowered below what is taken.
+    let text = summary(&plan, quota(5, 7).as_ref());
+    assert_eq!(text, "1 to allocate (0 of 5 left), 2 to write; 2 waiting");
+    assert_eq!(summary(&Plan::default(), quota(5, 3).as_ref()), "nothing to do");
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct Ledger {
     interrupted: BTreeMap<Life, u64>,
     /// Since when the definition is being deleted.
     ends_since: Option<u64>,
+    /// By pod: when a call of a process that had ended annotated it.
+    annotated_late: BTreeMap<Uid, u64>,
 }
 
 /// A process: its place, and when it began.
@@ -265,7 +267,8 @@ impl Ledger {
                 let there = account.elastics.get(address).filter(|one| one.exists());
                 let Some(there) = there else { return Ok(()) };
                 owned(account, cluster, address, "disassociated", since)?;
-                announced_no_more((address, association), there, cluster, at, scenario)
+                let late = &self.annotated_late;
+                announced_no_more((address, association), there, cluster, late, at, scenario)
             }
             Action::LetGo { eip, uid } => {
                 // What another leader bought and EC2 does not show yet cannot be known (seed 16218).
@@ -284,7 +287,13 @@ impl Ledger {
                     format!("S5: eip {eip} is let go while {recorded:?} is there without our tags")
                 })
             }
-            Action::Annotate { .. } => annotate(action, account, cluster, at, scenario),
+            Action::Annotate { uid, .. } => {
+                match at.life {
+                    None => self.annotated_late.insert(uid.clone(), at.now),
+                    Some(_) => self.annotated_late.remove(uid),
+                };
+                annotate(action, account, cluster, at, scenario)
+            }
             Action::Delete { eip, uid, pod_uid } => delete(eip, uid, pod_uid, cluster, at),
             _ => Ok(()),
         }

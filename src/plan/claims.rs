@@ -37,8 +37,12 @@ impl Claim<'_> {
     /// there is an address.
     pub fn needs_interface(&self) -> Option<&Target<'_>> {
         let Seat::Pod(target) = &self.seat else { return None };
-        let in_place = self.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip));
-        (self.lasts && !in_place).then_some(target)
+        (self.lasts && !self.is_on(target)).then_some(target)
+    }
+
+    /// Whether the address that it keeps is there.
+    pub fn is_on(&self, target: &Target<'_>) -> bool {
+        self.addresses.first().is_some_and(|(_, address)| address.private_ip == Some(target.ip))
     }
 }
 

@@ -5,27 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::action::{Absence, Action, Note, Plan, Subject, Wait};
+use super::conditions::{ASSOCIATED, DISASSOCIATED, RELEASED, is_event};
 use super::execution::End;
 use super::rounds::Performed;
-use super::rules::record::ASSOCIATED;
 use super::snapshot::{Key, Snapshot, Status, Uid};
-
-/// Reasons of an Eip that pass by themselves, and are no Events.
-const PASSING: [&str; 13] = [
-    "Pending",
-    "PodNotScheduled",
-    "PodWithoutIP",
-    "PodSandboxDown",
-    "PodTerminating",
-    "PodFinished",
-    "PodReplaced",
-    "Changed",
-    "MaybeAllocated",
-    "MovedRecently",
-    "TargetLeaving",
-    "WaitingForENI",
-    "PodNotFound",
-];
 
 /// What an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,14 +61,14 @@ fn of_step(before: &Snapshot, performed: &Performed) -> Vec<Event> {
         Action::Disassociate { ip, private_ip, .. } if !step.uid.is_empty() => vec![Event {
             on: eip(&step.claim, &step.uid),
             warning: false,
-            reason: "Disassociated".to_owned(),
+            reason: DISASSOCIATED.to_owned(),
             action: "Disassociate",
             note: format!("{ip} has left {private_ip}, because {}", step.reason),
         }],
         Action::Release { address, ip, orphan: false, .. } => vec![Event {
             on: eip(&step.claim, &step.uid),
             warning: false,
-            reason: "Released".to_owned(),
+            reason: RELEASED.to_owned(),
             action: "Release",
             note: format!("{ip} ({address}) was given back to AWS, because {}", step.reason),
         }],
@@ -101,7 +84,7 @@ fn of_status(
     new: &Status,
 ) -> Vec<Event> {
     let same = |old: &Status| (&old.reason, &old.pod, &old.ip) == (&new.reason, &new.pod, &new.ip);
-    if old.is_some_and(same) || PASSING.contains(&new.reason.as_str()) {
+    if old.is_some_and(same) || !is_event(&new.reason) {
         return Vec::new();
     }
     let associated = new.reason == ASSOCIATED;

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod claims;
+pub mod conditions;
 pub mod events;
 pub mod execution;
 pub mod explain;

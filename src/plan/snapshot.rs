@@ -167,6 +167,9 @@ pub struct Status {
     pub allocation: Option<AllocationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    /// That address was not there when this was written (condition `Allocated` is False).
+    #[serde(skip_serializing_if = "is_default")]
+    pub missing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub association: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -219,6 +219,7 @@ fn eip_fields(eip: &Eip) -> Fields {
         ("deleting", eip.deleting.then(|| "true".to_owned())),
         ("held", Some(eip.held.to_string())),
         ("address", status.ip.clone()),
+        ("missing", status.missing.then(|| "true".to_owned())),
         ("pod", status.pod.clone()),
         ("ready", Some(status.ready.to_string())),
         ("reason", Some(status.reason.clone()).filter(|reason| !reason.is_empty())),

@@ -224,7 +224,8 @@ fn eip(key: Key) -> BoxedStrategy<Eip> {
 
 /// What a status says, true or not.
 pub fn statuses() -> BoxedStrategy<Status> {
-    let bought = (weighted(0.4, mostly(ALLOCATIONS)), weighted(0.4, mostly(PUBLIC)));
+    let missing = any::<bool>();
+    let bought = (weighted(0.4, mostly(ALLOCATIONS)), weighted(0.4, mostly(PUBLIC)), missing);
     let place = (weighted(0.3, mostly(ASSOCIATIONS)), weighted(0.3, mostly(INTERFACES)));
     let pod = (weighted(0.3, mostly(&["10.0.1.1"])), weighted(0.3, mostly(NAMES)));
     let ready = (any::<bool>(), mostly(REASONS), mostly(&["all is well"]), 0..3_i64);
@@ -232,6 +233,7 @@ pub fn statuses() -> BoxedStrategy<Status> {
         .prop_map(|(bought, place, pod, ready)| Status {
             allocation: bought.0,
             ip: bought.1,
+            missing: bought.2,
             association: place.0,
             interface: place.1,
             private_ip: pod.0,

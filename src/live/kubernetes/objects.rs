@@ -9,6 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use crate::live::crd::{Eip as EipObject, EipStatus};
+use crate::plan::conditions::{
+    ADDRESS_NOT_SEEN, ALLOCATED, ASSOCIATED, IDLE, NOT_ALLOCATED, READY,
+};
 use crate::plan::names;
 use crate::plan::snapshot::{Eip, Key, Node, Phase, Pod, Status};
 
@@ -43,8 +46,11 @@ fn is_protected(object: &EipObject) -> bool {
 
 fn status(object: &EipStatus) -> Status {
     let conditions = object.conditions.as_deref().unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+    let (ready, allocated) = (of(READY), of(ALLOCATED));
+    let no_more = allocated.is_some_and(|allocated| allocated.status == "False");
     Status {
+        missing: object.allocation_id.is_some() && no_more,
         allocation: object.allocation_id.clone(),
         ip: object.public_ip_address.clone(),
         association: object.association_id.clone(),
@@ -75,8 +81,9 @@ pub(super) fn status_object(status: &Status, seen: &[Condition]) -> EipStatus {
             ),
         }
     };
-    let (allocated, associated) = (status.allocation.is_some(), status.association.is_some());
-    let either = |holds: bool, yes: &'static str, no: &'static str| if holds { yes } else { no };
+    let allocated = status.allocation.is_some() && !status.missing;
+    let why_not = if status.missing { ADDRESS_NOT_SEEN } else { NOT_ALLOCATED };
+    let associated = status.association.is_some();
     EipStatus {
         allocation_id: status.allocation.clone(),
         public_ip_address: status.ip.clone(),
@@ -86,9 +93,9 @@ pub(super) fn status_object(status: &Status, seen: &[Condition]) -> EipStatus {
         association_id: status.association.clone(),
         observed_generation: Some(status.generation),
         conditions: Some(vec![
-            condition("Allocated", allocated, either(allocated, "Allocated", "NotAllocated"), ""),
-            condition("Associated", associated, either(associated, "Associated", "Idle"), ""),
-            condition("Ready", status.ready, &status.reason, &status.message),
+            condition(ALLOCATED, allocated, if allocated { ALLOCATED } else { why_not }, ""),
+            condition(ASSOCIATED, associated, if associated { ASSOCIATED } else { IDLE }, ""),
+            condition(READY, status.ready, &status.reason, &status.message),
         ]),
     }
 }

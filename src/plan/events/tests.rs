@@ -82,7 +82,7 @@ fn what_a_person_has_to_mend_is_a_warning_and_what_passes_by_itself_is_nothing()
         message: "why".into(),
         ..Status::default()
     };
-    for passing in PASSING {
+    for passing in ["Pending", "PodWithoutIP", "MaybeAllocated", "Unread", "PodNotFound"] {
         assert_eq!(told(&[record(status(passing))]), [], "{passing}");
     }
     let expected = Event {

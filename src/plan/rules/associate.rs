@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::action::{Action, Reason, Subject, Wait};
+use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
 use crate::plan::claims::{Claim, Seat, Target};
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::{Interface, InterfaceId, Part, Snapshot};
@@ -17,14 +17,19 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         }
         match &claim.seat {
             Seat::Pod(target) => associate(draft, claim, target),
-            Seat::Nowhere(absence) => {
-                let wait = Wait::Pod { pod: claim.pod_key(), absence: absence.clone() };
-                if draft.wait_of(claim.key).is_none() {
-                    draft.wait(Subject::Eip(claim.key.clone()), wait);
-                }
+            Seat::Nowhere(absence) => nowhere(draft, claim, absence.clone()),
+            Seat::Draining(target) if !claim.is_on(target) => {
+                nowhere(draft, claim, Absence::Terminating);
             }
             Seat::Draining(_) | Seat::Unknown => {}
         }
+    }
+}
+
+fn nowhere(draft: &mut Draft<'_>, claim: &Claim<'_>, absence: Absence) {
+    if draft.wait_of(claim.key).is_none() {
+        let wait = Wait::Pod { pod: claim.pod_key(), absence };
+        draft.wait(Subject::Eip(claim.key.clone()), wait);
     }
 }
 

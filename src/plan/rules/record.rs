@@ -2,13 +2,9 @@
 
 use crate::plan::action::{Action, Reason, Wait};
 use crate::plan::claims::{Claim, Seat};
+use crate::plan::conditions::{ASSOCIATED, PENDING};
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::{Snapshot, Status};
-
-/// Reason of `Ready` when the address is where it should be.
-pub const ASSOCIATED: &str = "Associated";
-/// Reason of `Ready` while nothing is wrong and something is still under way.
-pub const PENDING: &str = "Pending";
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     if draft.snapshot.addresses.known().is_none() {
@@ -57,11 +53,10 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
         None => {
             status.allocation.clone_from(&old.allocation);
             status.ip.clone_from(&old.ip);
+            status.missing = status.allocation.is_some();
         }
     }
-    let carrier = claim.seat.keeps().filter(|target| {
-        claim.addresses.first().is_some_and(|(_, a)| a.private_ip == Some(target.ip))
-    });
+    let carrier = claim.seat.keeps().filter(|target| claim.is_on(target));
     match carrier {
         Some(target) => {
             status.pod = Some(target.key.name.clone());

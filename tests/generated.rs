@@ -211,7 +211,8 @@ fn the_rules_for_the_prometheus_operator_are_the_alerts() {
     let groups = &alerts[alerts.find("groups:\n").unwrap()..];
     let indented: String = groups.lines().map(|line| format!("  {line}\n")).collect();
     let hint = format!(
-        "run: f={RULES}; {{ sed '/^spec:/q' $f; sed -n '/^groups:/,$s/^/  /p' {ALERTS}; }} > new && mv new $f"
+        "run: f={RULES}; {{ sed '/^spec:/q' $f; sed -n '/^groups:/,$s/^/  /p' {ALERTS}; }} > new \
+         && mv new $f"
     );
     assert_eq!(rules, format!("{head}\nspec:\n{indented}"), "{hint}");
 }

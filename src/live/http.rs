@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -22,8 +22,10 @@ use super::metrics::Metrics;
 use crate::plan::report::Report;
 use crate::plan::snapshot::Snapshot;
 
-/// The media type of what Prometheus reads.
+/// What Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What everybody else reads.
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How long open connections may hold up the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -156,8 +158,17 @@ pub fn health_router(health: Health, metrics: Metrics) -> Router {
     health.merge(Router::new().route("/metrics", get(exposed)).with_state(metrics))
 }
 
-async fn exposed(State(metrics): State<Metrics>) -> ([(HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text())
+async fn exposed(
+    State(metrics): State<Metrics>,
+    headers: HeaderMap,
+) -> ([(HeaderName, &'static str); 1], String) {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (media_type, text) =
+        match accepted.into_iter().any(|value| value.contains("application/openmetrics-text")) {
+            true => (OPEN_METRICS, metrics.text()),
+            false => (PLAIN_METRICS, metrics.plain_text()),
+        };
+    ([(CONTENT_TYPE, media_type)], text)
 }
 
 async fn healthz(State(health): State<Health>) -> (StatusCode, String) {
@@ -229,6 +240,21 @@ mod tests {
             (first, answer.lines().last().unwrap_or_default().to_owned())
         });
         asking.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn metrics_are_served_in_the_format_that_is_asked_for() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4";
+        for (accept, media_type, is_open) in
+            [("*/*", PLAIN_METRICS, false), (prometheus, OPEN_METRICS, true)]
+        {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            let (headers, text) = exposed(State(Metrics::default()), headers).await;
+            assert_eq!(headers, [(CONTENT_TYPE, media_type)]);
+            assert_eq!(text.ends_with("# EOF\n"), is_open, "{text}");
+        }
+        let (headers, _) = exposed(State(Metrics::default()), HeaderMap::new()).await;
+        assert_eq!(headers, [(CONTENT_TYPE, PLAIN_METRICS)], "without a word about it");
     }
 
     #[tokio::test]

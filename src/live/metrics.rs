@@ -171,6 +171,24 @@ impl Metrics {
         }
     }
 
+    /// The same in the text format 0.0.4, for whoever does not ask for OpenMetrics: there the
+    /// suffix of a counter is part of its name.
+    pub fn plain_text(&self) -> String {
+        let counters = LIST.iter().filter(|one| one.kind == "counter");
+        let counters: BTreeSet<&str> = counters.map(|one| registered(one.name)).collect();
+        let mut text = String::new();
+        for line in self.text().lines().filter(|line| *line != "# EOF") {
+            let words: Vec<&str> = line.splitn(4, ' ').collect();
+            match words.as_slice() {
+                ["#", what, name, rest] if counters.contains(name) => {
+                    text.push_str(&format!("# {what} {name}_total {rest}\n"));
+                }
+                _ => text.extend([line, "\n"]),
+            }
+        }
+        text
+    }
+
     pub fn dry_run(&self, dry_run: bool) {
         set(&self.families.dry_run, &Labels::new(), f64::from(u8::from(dry_run)));
     }

@@ -85,6 +85,23 @@ fn a_cycle_is_told_in_numbers() {
 }
 
 #[test]
+fn the_older_format_differs_in_the_names_of_counters_alone() {
+    let metrics = Metrics::default();
+    told(&metrics, true, &[performed(End::Done)]);
+    let (open, plain) = (metrics.text(), metrics.plain_text());
+    shows(&open, "# TYPE eip_operator_actions counter");
+    shows(&plain, "# TYPE eip_operator_actions_total counter");
+    shows(&plain, "# TYPE eip_operator_eips gauge");
+    let samples = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(samples(&open), samples(&plain));
+    let helps = |text: &str| text.lines().filter(|line| line.starts_with("# HELP ")).count();
+    assert_eq!(helps(&open), helps(&plain), "{plain}");
+    assert!(open.contains("# EOF") && !plain.contains("# EOF"), "{plain}");
+}
+
+#[test]
 fn what_is_no_longer_there_goes_to_zero() {
     let metrics = Metrics::default();
     told(&metrics, true, &[]);

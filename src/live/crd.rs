@@ -161,8 +161,8 @@ pub enum CrdError {
 
 fn stored_recipe(versions: &[String]) -> String {
     format!(
-        "the cluster stores {CRD_NAME} as {}, accepted is v1 alone: an Eip of another version, read \
-         as v1, has lost the name of its pod; store every Eip as v1 first, by the recipe of \
+        "the cluster stores {CRD_NAME} as {}, accepted is v1 alone: an Eip of another version, \
+         read as v1, has lost the name of its pod; store every Eip as v1 first, by the recipe of \
          README.md, \"Moving over from the older operator\"",
         versions.join(", ")
     )

@@ -161,12 +161,9 @@ pub enum CrdError {
 
 fn stored_recipe(versions: &[String]) -> String {
     format!(
-        "the cluster stores {CRD_NAME} as {}, accepted is v1 alone: (1) make v1 the storage \
-         version: kubectl edit crd {CRD_NAME}; (2) store every Eip anew: kubectl get \
-         eips.v1.materialize.cloud -A -o json | kubectl replace -f -; (3) say so: kubectl patch \
-         crd {CRD_NAME} --subresource=status --type=merge \
-         -p '{{\"status\":{{\"storedVersions\":[\"v1\"]}}}}'; \
-         (4) start the operator again",
+        "the cluster stores {CRD_NAME} as {}, accepted is v1 alone: an Eip of another version, \
+         read as v1, has lost the name of its pod; store every Eip as v1 first, by the recipe of \
+         README.md, \"Moving over from the older operator\"",
         versions.join(", ")
     )
 }
@@ -176,17 +173,32 @@ pub fn crd_yaml() -> Result<String, CrdError> {
     serde_saphyr::to_string(&Eip::crd()).map_err(|error| CrdError::Yaml(error.to_string()))
 }
 
-/// Installs the definition, or brings it up to date, by server-side apply.
-pub async fn install(client: Client, field_manager: &str) -> Result<(), CrdError> {
-    let definitions = Api::<CustomResourceDefinition>::all(client);
+/// Refuses a cluster that stores Eips in another version than v1: read as v1 they name no pod, and
+/// their addresses would be taken off their pods. Whoever may not read the definition is not
+/// stopped here, for each look says so.
+pub async fn stored_as_v1(client: Client) -> Result<(), CrdError> {
+    match other_versions(&Api::all(client)).await {
+        Err(CrdError::Forbidden(..)) => Ok(()),
+        checked => checked,
+    }
+}
+
+async fn other_versions(definitions: &Api<CustomResourceDefinition>) -> Result<(), CrdError> {
     let present = definitions.get_opt(CRD_NAME).await;
     let present = present.map_err(|error| told(error, "read the definition", "get"))?;
     let stored =
         present.and_then(|present| present.status).and_then(|status| status.stored_versions);
     let stored = stored.unwrap_or_default();
-    if stored.iter().any(|version| version != "v1") {
-        return Err(CrdError::StoredVersions(stored));
+    match stored.iter().any(|version| version != "v1") {
+        true => Err(CrdError::StoredVersions(stored)),
+        false => Ok(()),
     }
+}
+
+/// Installs the definition, or brings it up to date, by server-side apply.
+pub async fn install(client: Client, field_manager: &str) -> Result<(), CrdError> {
+    let definitions = Api::<CustomResourceDefinition>::all(client);
+    other_versions(&definitions).await?;
     let apply = PatchParams::apply(field_manager).force();
     let applied = definitions.patch(CRD_NAME, &apply, &Patch::Apply(Eip::crd())).await;
     applied.map_err(|error| told(error, "install the definition", "patch"))?;

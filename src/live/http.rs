@@ -72,9 +72,11 @@ impl Health {
         Health { pulse: Arc::default(), patience: 3 * expected_gap }
     }
 
-    /// The loop begins, now the time counts. Before this nothing is wrong, only not ready.
+    /// The first cycle begins, now the time counts. Before this nothing is wrong, only not ready.
+    /// Later ones count from the end of the one before: that a process which was frozen goes on is
+    /// shown by a cycle that has ended, not by one that begins.
     pub fn started(&self) {
-        self.pulse().last = Some(Instant::now());
+        self.pulse().last.get_or_insert_with(Instant::now);
     }
 
     /// A cycle ended, well or not: the loop lives.
@@ -224,6 +226,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         let fault = "no cycle ended for 91s, at most 90s is accepted";
         assert_eq!(health.fault().as_deref(), Some(fault));
+        health.started();
+        assert_eq!(health.fault().as_deref(), Some(fault), "a cycle that begins proves nothing");
         health.cycle_ended();
         assert_eq!(health.fault(), None);
     }

@@ -11,6 +11,7 @@ use kube::Client;
 
 use super::command::{Color, ExplainArgs, Output, PlanArgs, SnapshotArgs};
 use super::config::{Config, Raw};
+use super::crd;
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
 use super::kubernetes::client::clients;
@@ -125,6 +126,7 @@ impl Sources {
             let failure = escaped(&failure.to_string());
             anyhow::anyhow!("namespace kube-system: {failure}")
         })?;
+        crd::stored_as_v1(client.clone()).await?;
         let cluster = Cluster { name: config.cluster_name.clone(), uid };
         let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
         let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc, &Metrics::default());

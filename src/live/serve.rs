@@ -129,8 +129,9 @@ async fn work(
         version = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    if config.installs_crd() {
-        crd::install(clients.calls.clone(), FIELD_MANAGER).await?;
+    match config.installs_crd() {
+        true => crd::install(clients.calls.clone(), FIELD_MANAGER).await?,
+        false => crd::stored_as_v1(clients.calls.clone()).await?,
     }
     if !config.dry_run {
         // A dry run on a cluster without the definition says that it cannot list Eips.

@@ -291,30 +291,6 @@ def terminated_while_looking(world):
     same("purchases", len(world.calls("AllocateAddress")), 1)
 
 
-@promise("an operator that stood still for longer than three intervals goes on, is healthy and serves")
-def stood_still(world):
-    world.start()
-    world.signal(signal.SIGSTOP)
-    try:
-        world.make("web", "web-0")
-        time.sleep(5)
-    finally:
-        world.signal(signal.SIGCONT)
-    eventually(20, world.served, "web", "web-0")
-    eventually(5, world.answers, "healthz", 200)
-
-
-@promise("/healthz answers 503 while no cycle ends for three intervals, and 200 after the next")
-def healthz(world):
-    world.start()
-    world.answers("healthz", 200)
-    world.faults(fault("DescribeAddresses", "delay", nth=1, seconds=8))
-    eventually(10, world.struck, 1)
-    text = eventually(7, world.answers, "healthz", 503)
-    same("its first words", text[:21], "no cycle ended for 3s")
-    eventually(10, world.answers, "healthz", 200)
-
-
 def killed_at(world, action, calls, bring, look):
     """kill -9 while this call is under way; it takes effect, and nobody hears of it. Then another operator starts, and
     in the end as many calls were made as by an operator that nobody kills."""

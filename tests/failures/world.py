@@ -350,6 +350,22 @@ class World:
     def unbind(self, role):
         self.kubernetes.ask("DELETE", f"{RBAC}/clusterrolebindings/{self.name}.{role}")
 
+    def may_elect(self):
+        """The right to a Lease of its own namespace, as manifests/base gives it."""
+        self.kubernetes.create(f"{RBAC}/namespaces/{self.name}/roles", metadata={"name": "lease"}, rules=[
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}])
+        self.kubernetes.create(
+            f"{RBAC}/namespaces/{self.name}/rolebindings", metadata={"name": "lease"},
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "lease"},
+            subjects=[{"kind": "ServiceAccount", "name": "operator", "namespace": self.name}])
+
+    def lease_of(self, holder):
+        """The Lease is this one's from now on, for an hour; of nobody, it is free."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.name}/leases"
+        spec = {"holderIdentity": holder or None, "leaseDurationSeconds": 3600}
+        if not self.kubernetes.ask("PATCH", f"{path}/eip-operator", {"spec": spec}, "application/merge-patch+json"):
+            self.kubernetes.create(path, metadata={"name": "eip-operator"}, spec=spec)
+
     def requests(self, verbs=(), resource=None):
         """The operator's requests in the API server's audit log."""
         with open(os.environ["KUBE_AUDIT"], encoding="utf-8") as audit:

@@ -104,12 +104,18 @@ fn objects_of_other_shapes_do_not_fail_the_list() {
 }
 
 #[test]
-fn the_refusal_of_another_stored_version_is_a_recipe() {
+fn the_refusal_of_another_stored_version_says_why_and_where_the_recipe_is() {
     let told = CrdError::StoredVersions(vec!["v1".into(), "v2".into()]).to_string();
     assert!(
         told.starts_with("the cluster stores eips.materialize.cloud as v1, v2, accepted is v1")
     );
-    assert!(told.contains(r#"-p '{"status":{"storedVersions":["v1"]}}'"#), "{told}");
+    let section = "Moving over from the older operator";
+    assert!(told.ends_with(&format!("by the recipe of README.md, \"{section}\"")), "{told}");
+    let readme = include_str!("../../../README.md");
+    assert!(
+        readme.lines().any(|line| line == format!("## {section}")),
+        "README.md has no {section}"
+    );
 }
 
 #[test]
@@ -187,6 +193,21 @@ async fn a_definition_that_stores_another_version_is_left_alone() {
     let refused = install(client, "x").await.unwrap_err();
     assert!(matches!(&refused, CrdError::StoredVersions(stored) if stored == &["v1", "v2"]));
     assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_does_not_install_it_refuses_the_same_and_is_not_stopped_by_a_missing_right() {
+    let (client, _) = server::answering(vec![crd_storing(&["v2"])]).await;
+    let refused = stored_as_v1(client).await.unwrap_err();
+    assert!(matches!(&refused, CrdError::StoredVersions(stored) if stored == &["v2"]));
+    for fine in [crd_storing(&["v1"]), server::failure(404, "none"), server::failure(403, "no")] {
+        let (client, asked) = server::answering(vec![fine]).await;
+        stored_as_v1(client).await.unwrap();
+        assert_eq!(asked.lock().unwrap().len(), 1);
+    }
+    let (client, _) = server::answering(vec![server::failure(500, "etcd is away")]).await;
+    let told = stored_as_v1(client).await.unwrap_err().to_string();
+    assert_eq!(told, "cannot read the definition: etcd is away");
 }
 
 #[tokio::test]

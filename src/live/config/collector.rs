@@ -100,17 +100,34 @@ impl Standard<'_> {
         if !self.read(&format!("OTEL_{signal}_EXPORTER"), values::exporter).unwrap_or(true) {
             return None;
         }
+        let own = |what| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
         if ours.is_some() {
+            self.judge(&own);
             return ours.clone();
         }
-        let own = |what| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
         let endpoint = self.either(&own("ENDPOINT"), "ENDPOINT", values::standard_endpoint)?;
         self.either(&own("PROTOCOL"), "PROTOCOL", values::protocol);
+        self.judge(&own);
         if endpoint.contains("://") {
             return Some(endpoint);
         }
         let plain = self.either(&own("INSECURE"), "INSECURE", values::yes_or_no).unwrap_or(false);
         Some(format!("{}://{endpoint}", if plain { "http" } else { "https" }))
+    }
+
+    /// What the library reads for a signal that is sent, and would not complain about.
+    fn judge(&mut self, own: &impl Fn(&'static str) -> String) {
+        self.either(&own("COMPRESSION"), "COMPRESSION", values::compression);
+        self.either(&own("TIMEOUT"), "TIMEOUT", values::whole_number);
+        for name in [
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_BSP_MAX_QUEUE_SIZE",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            "OTEL_BSP_EXPORT_TIMEOUT",
+        ] {
+            self.read(name, values::whole_number);
+        }
     }
 
     /// The variable of one signal, else that of all.

@@ -128,8 +128,8 @@ pub struct Raw {
     #[arg(long, env = "RUST_LOG", global = true, hide_env_values = true,
           default_value = default::LOG_LEVEL)]
     pub log_level: Option<String>,
-    /// gRPC address of an OpenTelemetry collector, for traces and metrics; unset means none, or what
-    /// OTEL_EXPORTER_OTLP_ENDPOINT says
+    /// gRPC address of an OpenTelemetry collector, for traces and metrics; unset means none, or
+    /// what OTEL_EXPORTER_OTLP_ENDPOINT says
     #[arg(long, env = "OPENTELEMETRY_ENDPOINT", global = true, hide_env_values = true)]
     pub opentelemetry_endpoint: Option<String>,
     /// Headers for the collector, a JSON map of texts

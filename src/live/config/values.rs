@@ -253,6 +253,17 @@ pub fn protocol(text: &str) -> Reading<()> {
     )
 }
 
+/// The library would take another word for none.
+pub fn compression(text: &str) -> Reading<()> {
+    must(matches!(text, "gzip" | "none"), "give gzip or none")
+}
+
+/// Milliseconds, or how many; the library would take anything else for its default.
+pub fn whole_number(text: &str) -> Reading<u64> {
+    let read = text.parse::<u32>().ok().filter(|number| *number > 0);
+    read.map(u64::from).ok_or_else(|| format!("give a whole number from 1 to {}", u32::MAX))
+}
+
 /// What the library takes for a sampler; it would take another word for `parentbased_always_on`.
 pub fn sampler(text: &str) -> Reading<String> {
     let base = text.strip_prefix("parentbased_").unwrap_or(text);

@@ -115,6 +115,10 @@ fn what_counts_is_judged_and_told_once() {
         ("OTEL_METRICS_EXPORTER", "prometheus", "give otlp or none"),
         ("OTEL_TRACES_SAMPLER", "xray", "give always_on, always_off or traceidratio"),
         ("OTEL_SDK_DISABLED", "maybe", "give true, false"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "give gzip or none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "10s", "give a whole number from 1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "give a whole number from 1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "give a whole number from 1"),
     ] {
         let set: Vec<_> = [ENDPOINT].into_iter().filter(|(set, _)| *set != name).collect();
         let told = problems(&raw(&[&set[..], &[(name, bad)]].concat()));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use eip_operator::live::command::Command;
 use eip_operator::live::config::{self, Cli, Config};
+use eip_operator::live::metrics::Metrics;
 use eip_operator::live::{apply, crd, oneshot, pages, serve, telemetry};
 use eip_operator::plan::text::escaped;
 
@@ -47,8 +48,8 @@ fn printable(text: &str) -> String {
 
 #[tokio::main]
 async fn run(config: &Config) -> anyhow::Result<()> {
-    let telemetry = telemetry::init(config)?;
-    let result = serve::run(config).await;
+    let telemetry = telemetry::init(config).await?;
+    let result = serve::run(config, Metrics::new(&telemetry.meter())).await;
     telemetry.shutdown().await;
     result
 }

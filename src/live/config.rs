@@ -5,6 +5,7 @@
 //! in one message, and so that the check is tested with plain strings. An empty value counts as
 //! unset.
 
+mod collector;
 mod raw;
 mod values;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+pub use self::collector::Collector;
 pub use self::raw::Raw;
 use self::raw::default;
 use crate::live::command::Command;
@@ -52,10 +54,19 @@ impl Cli {
         }
         let matches = command.try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
-        // Only an interval that somebody chose contradicts a schedule.
-        if matches.value_source("reconcile_interval") == Some(ValueSource::DefaultValue) {
+        // Only an interval that somebody chose contradicts a schedule, and only such a share of the
+        // traces wins over OTEL_TRACES_SAMPLER.
+        let is_chosen = |id| matches.value_source(id) != Some(ValueSource::DefaultValue);
+        if !is_chosen("reconcile_interval") {
             cli.settings.reconcile_interval = None;
         }
+        if !is_chosen("opentelemetry_sample_rate") {
+            cli.settings.opentelemetry_sample_rate = None;
+        }
+        cli.settings.otel = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("OTEL_"))
+            .collect();
         Ok(cli)
     }
 
@@ -103,21 +114,6 @@ pub enum LogFormat {
     Json,
     /// Lines for people.
     Text,
-}
-
-/// Where traces go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tracing {
-    /// The collector's gRPC address.
-    pub endpoint: String,
-    /// gRPC metadata sent along, often a secret.
-    pub headers: BTreeMap<String, String>,
-    /// Attributes of every span.
-    pub toplevel_fields: BTreeMap<String, String>,
-    /// The filter of the spans, in EnvFilter's syntax.
-    pub level_targets: String,
-    /// The share of traces to keep.
-    pub sample_rate: f64,
 }
 
 /// The checked settings.
@@ -171,8 +167,8 @@ pub struct Config {
     pub log_format: Option<LogFormat>,
     /// The log's filter, in EnvFilter's syntax.
     pub log_level: String,
-    /// Traces; `None` is off.
-    pub tracing: Option<Tracing>,
+    /// Where traces and metrics go; `None` is nowhere.
+    pub collector: Option<Collector>,
 }
 
 /// Every wrong setting.
@@ -243,7 +239,7 @@ impl Config {
             plan_address: listener(r.or("PLAN_ADDRESS", &raw.plan_address, default::PLAN, address)),
             log_format: r.optional("LOG_FORMAT", &raw.log_format, log_format),
             log_level: r.or("RUST_LOG", &raw.log_level, default::LOG_LEVEL, filter),
-            tracing: tracing(&mut r, raw),
+            collector: collector::collector(&mut r, raw),
         };
         match r.problems.is_empty() {
             true => Ok(config),
@@ -310,40 +306,6 @@ fn rhythm(r: &mut values::Reader, raw: &Raw) -> Rhythm {
             values::duration_from_1s,
         )),
     }
-}
-
-/// All five variables are judged, even when the endpoint is unset, so that a mistake shows early.
-fn tracing(r: &mut values::Reader, raw: &Raw) -> Option<Tracing> {
-    let endpoint =
-        r.optional("OPENTELEMETRY_ENDPOINT", &raw.opentelemetry_endpoint, values::endpoint);
-    let rest = Tracing {
-        endpoint: String::new(),
-        headers: r.secret_or(
-            "OPENTELEMETRY_HEADERS",
-            &raw.opentelemetry_headers,
-            default::OTEL_MAP,
-            values::headers,
-        ),
-        toplevel_fields: r.or(
-            "OPENTELEMETRY_TOPLEVEL_FIELDS",
-            &raw.opentelemetry_toplevel_fields,
-            default::OTEL_MAP,
-            values::text_map,
-        ),
-        level_targets: r.or(
-            "OPENTELEMETRY_LEVEL_TARGETS",
-            &raw.opentelemetry_level_targets,
-            default::OTEL_LEVEL,
-            values::filter,
-        ),
-        sample_rate: r.or(
-            "OPENTELEMETRY_SAMPLE_RATE",
-            &raw.opentelemetry_sample_rate,
-            default::OTEL_RATE,
-            values::share,
-        ),
-    };
-    endpoint.map(|endpoint| Tracing { endpoint, ..rest })
 }
 
 /// The table of all settings in Markdown, made from the command line itself, for the README.

@@ -1,33 +1,27 @@
-//! What is counted and measured, served at `/metrics` for Prometheus.
+//! What is counted and measured, served at `/metrics` for Prometheus, and sent over OTLP where there
+//! is a collector.
 //!
-//! One list ([`LIST`]) makes the metrics and their table in the README. Where controller-runtime
-//! and the AWS controllers have a name for a thing it is that one, so that dashboards made for them
-//! work. No label grows with the number of Eips or pods.
+//! One list ([`LIST`]) makes the metrics of both and their table in the README. Where
+//! controller-runtime and the AWS controllers have a name for a thing it is that one, so that
+//! dashboards made for them work. No label grows with the number of Eips or pods.
+
+mod instruments;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::instruments::{Counts, Labels, Levels, Place, Times};
 use crate::plan::action::{Action, Plan};
 use crate::plan::claims::is_owned;
 use crate::plan::execution::End;
 use crate::plan::rounds::Performed;
 use crate::plan::snapshot::{AllocationId, Quota, Snapshot, Uid};
 
-/// Names and values of labels.
-type Labels = Vec<(&'static str, String)>;
-type Number = Gauge<f64, AtomicU64>;
-
-/// Seconds; a look takes some tenths of one, a call to AWS some hundredths to ten.
-const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// The value of the label `controller`.
 const CONTROLLER: &str = "eip";
 
@@ -40,25 +34,23 @@ pub struct Described {
     pub help: &'static str,
 }
 
-fn timer() -> Histogram {
-    Histogram::new(BUCKETS)
-}
-
 /// Declares the families and the list from one table.
 macro_rules! metrics {
-    (@type counter) => { Family<Labels, Counter> };
-    (@type gauge) => { Family<Labels, Number> };
-    (@type histogram) => { Family<Labels, Histogram, fn() -> Histogram> };
-    (@new histogram) => { Family::new_with_constructor(timer as fn() -> Histogram) };
-    (@new $kind:ident) => { Family::default() };
+    (@type counter) => { Counts };
+    (@type gauge) => { Levels };
+    (@type histogram) => { Times };
     ($($field:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         #[derive(Debug)]
         struct Families { $($field: metrics!(@type $kind)),* }
 
         impl Families {
-            fn new(registry: &mut Registry) -> Self {
-                $(let $field: metrics!(@type $kind) = metrics!(@new $kind);)*
-                $(registry.register(registered($name), $help, $field.clone());)*
+            fn new(registry: &mut Registry, meter: &Meter) -> Self {
+                $(let $field = <metrics!(@type $kind)>::new(Place {
+                    registry: &mut *registry,
+                    meter,
+                    name: $name,
+                    help: $help,
+                });)*
                 Self { $($field),* }
             }
         }
@@ -71,11 +63,6 @@ macro_rules! metrics {
             help: $help,
         }),*];
     };
-}
-
-/// The library adds this suffix to counters by itself.
-fn registered(name: &str) -> &str {
-    name.strip_suffix("_total").unwrap_or(name)
 }
 
 metrics! {
@@ -130,19 +117,12 @@ metrics! {
 pub struct Metrics {
     registry: Arc<Registry>,
     families: Arc<Families>,
-    /// By metric: the labels that were set before, which go to 0 when they are not set again.
-    set: Arc<Mutex<BTreeMap<&'static str, BTreeSet<String>>>>,
 }
 
 impl Default for Metrics {
+    /// Metrics that are sent nowhere.
     fn default() -> Self {
-        let mut registry = Registry::default();
-        let families = Arc::new(Families::new(&mut registry));
-        families
-            .build
-            .get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())])
-            .set(1.0);
-        Self { registry: Arc::new(registry), families, set: Arc::default() }
+        Self::new(&NoopMeterProvider::new().meter(""))
     }
 }
 
@@ -162,6 +142,14 @@ pub struct CycleTold<'a> {
 }
 
 impl Metrics {
+    /// Metrics that this meter sends, too.
+    pub fn new(meter: &Meter) -> Self {
+        let mut registry = Registry::default();
+        let families = Arc::new(Families::new(&mut registry, meter));
+        families.build.set(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0);
+        Self { registry: Arc::new(registry), families }
+    }
+
     /// The text of `/metrics` (OpenMetrics 1.0).
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -190,16 +178,16 @@ impl Metrics {
     }
 
     pub fn dry_run(&self, dry_run: bool) {
-        set(&self.families.dry_run, &Labels::new(), f64::from(u8::from(dry_run)));
+        self.families.dry_run.set(&Labels::new(), f64::from(u8::from(dry_run)));
     }
 
     pub fn leads(&self, lease: &str, leads: bool) {
         let labels = vec![("name", lease.to_owned())];
-        set(&self.families.leader, &labels, f64::from(u8::from(leads)));
+        self.families.leader.set(&labels, f64::from(u8::from(leads)));
     }
 
     pub fn triggered(&self, trigger: &str) {
-        self.families.triggers.get_or_create(&vec![("trigger", trigger.to_owned())]).inc();
+        self.families.triggers.inc(&vec![("trigger", trigger.to_owned())]);
     }
 
     /// An attempt of a call to AWS. `status`: of its answer, if there was one; `error`: its code.
@@ -209,10 +197,10 @@ impl Metrics {
         let mut labels = of.clone();
         labels.push(("status_code", call.status.map_or_else(String::new, |code| code.to_string())));
         labels.push(("error_code", call.error.unwrap_or_default().to_owned()));
-        self.families.aws_calls.get_or_create(&labels).inc();
-        self.families.aws_seconds.get_or_create(&of).observe(call.took.as_secs_f64());
+        self.families.aws_calls.inc(&labels);
+        self.families.aws_seconds.observe(&of, call.took);
         if call.error.is_some_and(crate::plan::meaning::is_throttling) {
-            self.families.aws_throttled.get_or_create(&of).inc();
+            self.families.aws_throttled.inc(&of);
         }
     }
 
@@ -220,8 +208,8 @@ impl Metrics {
         let none = Labels::new();
         match quota {
             Some(quota) => {
-                set(&self.families.quota_limit, &none, quota.limit as f64);
-                set(&self.families.quota_used, &none, quota.used as f64);
+                self.families.quota_limit.set(&none, quota.limit as f64);
+                self.families.quota_used.set(&none, quota.used as f64);
             }
             None => {
                 self.families.quota_limit.remove(&none);
@@ -241,31 +229,26 @@ impl Metrics {
         };
         let mut labels = controller.clone();
         labels.push(("result", result.to_owned()));
-        families.cycles.get_or_create(&labels).inc();
-        families.cycle_seconds.get_or_create(&controller).observe(told.took.as_secs_f64());
+        families.cycles.inc(&labels);
+        families.cycle_seconds.observe(&controller, told.took);
         let (now, none) = (seconds_since_1970(), Labels::new());
-        set(&families.last_cycle, &none, now);
+        families.last_cycle.set(&none, now);
         if told.complete {
-            set(&families.last_success, &none, now);
+            families.last_success.set(&none, now);
         } else {
-            families.cycle_errors.get_or_create(&controller).inc();
+            families.cycle_errors.inc(&controller);
         }
-        set(&families.exposure, &none, told.exposed.as_secs_f64());
-        for one in told.performed {
-            let result = match one.end {
-                End::Done => "done",
-                End::Changed(_) => "changed",
-                End::Failed(_) => "failed",
-                End::Late => continue,
-            };
+        families.exposure.set(&none, told.exposed.as_secs_f64());
+        for one in told.performed.iter().filter(|one| one.end != End::Late) {
             let op = one.step.action.verb().to_owned();
-            families.actions.get_or_create(&vec![("op", op), ("result", result.to_owned())]).inc();
+            let result = one.end.word().to_owned();
+            families.actions.inc(&vec![("op", op), ("result", result)]);
         }
         let ops = told.plan.steps.iter().map(|step| step.action.verb().to_owned());
-        self.replace("planned", &families.planned, "op", counted(ops));
+        families.planned.replace("op", counted(ops));
         let reasons = told.plan.notes.iter().map(|note| note.wait.code());
-        self.replace("blocked", &families.blocked, "reason", counted(reasons));
-        self.replace("addresses", &families.addresses, "state", addresses(told.seen));
+        families.blocked.replace("reason", counted(reasons));
+        families.addresses.replace("state", addresses(told.seen));
         let ready = told
             .seen
             .eips
@@ -273,24 +256,7 @@ impl Metrics {
             .into_iter()
             .flatten()
             .map(|(_, eip)| if eip.status.ready { "true" } else { "false" }.to_owned());
-        self.replace("eips", &families.eips, "ready", counted(ready));
-    }
-
-    /// Sets each value, and to 0 what was set before and is not now.
-    fn replace(
-        &self,
-        of: &'static str,
-        family: &Family<Labels, Number>,
-        label: &'static str,
-        values: BTreeMap<String, u64>,
-    ) {
-        let mut all = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = all.entry(of).or_default();
-        before.extend(values.keys().cloned());
-        for name in before.iter() {
-            let value = values.get(name).copied().unwrap_or(0);
-            set(family, &vec![(label, name.clone())], value as f64);
-        }
+        families.eips.replace("ready", counted(ready));
     }
 }
 
@@ -325,10 +291,6 @@ impl Exposures {
         self.0.retain(|id, _| !ended.contains(id));
         self.0.values().map(tokio::time::Instant::elapsed).max().unwrap_or_default()
     }
-}
-
-fn set(family: &Family<Labels, Number>, labels: &Labels, value: f64) {
-    family.get_or_create(labels).set(value);
 }
 
 fn counted(words: impl Iterator<Item = String>) -> BTreeMap<String, u64> {

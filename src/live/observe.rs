@@ -1,6 +1,7 @@
 //! One look at everything, in the order of [`Read`]. A part that could not be read is unknown.
 
 use futures::stream::{self, StreamExt};
+use tracing::{Instrument, Span, info_span};
 
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
@@ -28,7 +29,7 @@ pub async fn observe(
     };
     let mut last = None;
     while let Some(read) = Read::next(last, &snapshot) {
-        take(read, ec2, kubernetes, &mut snapshot).await;
+        take(read, ec2, kubernetes, &mut snapshot).instrument(span(read)).await;
         match read {
             Read::RecordedPods => memory.overlay(&mut snapshot, now),
             Read::Interfaces => memory.overlay_interfaces(&mut snapshot),
@@ -37,6 +38,17 @@ pub async fn observe(
         last = Some(read);
     }
     snapshot
+}
+
+/// A read in a trace, under the name of what is asked.
+fn span(read: Read) -> Span {
+    match read {
+        Read::Addresses | Read::RecordedAddresses => info_span!("aws", ?read),
+        Read::Interfaces => info_span!("interfaces", ?read),
+        Read::Eips | Read::Pods | Read::RecordedPods | Read::Definition | Read::Nodes => {
+            info_span!("cluster", ?read)
+        }
+    }
 }
 
 async fn take(read: Read, ec2: &Ec2, kubernetes: &Kubernetes, snapshot: &mut Snapshot) {

@@ -12,6 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use super::announce::Announcer;
@@ -109,7 +110,7 @@ impl Operator {
 
     /// One cycle, from observation to report.
     pub async fn cycle(&mut self, wakes: &BTreeSet<Wake>, mailbox: &Mailbox) -> Cycle {
-        let span = info_span!("cycle", plan = tracing::field::Empty);
+        let span = info_span!("cycle", cycle = self.cycles + 1, plan = Empty);
         self.run_cycle(wakes, mailbox).instrument(span).await
     }
 
@@ -121,8 +122,11 @@ impl Operator {
         let look = Look { at: Timestamp::now(), cycle: self.cycles, snapshot: snapshot.clone() };
         self.last_look.send_replace(Some(Arc::new(look)));
         let complete = self.say_unread(&snapshot);
-        let forecast = info_span!("plan").in_scope(|| forecast(&snapshot));
+        let planning = info_span!("plan", plan = Empty);
+        let forecast = planning.in_scope(|| forecast(&snapshot));
         let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &forecast);
+        planning.record("plan", &digest);
+        drop(planning);
         Span::current().record("plan", &digest);
         self.hands.plan = digest;
         let acted = match self.dry_run {

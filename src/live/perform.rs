@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::field::Empty;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::ec2::Ec2;
@@ -73,8 +74,20 @@ impl Hands {
         let cluster = snapshot.cluster.uid.clone();
         let action = step.action.clone();
         let execution = Execution::new(action, settings, cluster, written_at, deadline);
-        let span = info_span!("step", op = step.action.verb(), claim = %step.claim);
-        let performed = self.run(step, execution).instrument(span).await;
+        let span = info_span!(
+            "step",
+            plan = self.plan,
+            op = step.action.verb(),
+            eip = %step.claim,
+            reason = step.reason.code(),
+            result = Empty,
+            otel.status_code = Empty,
+        );
+        let performed = self.run(step, execution).instrument(span.clone()).await;
+        span.record("result", performed.end.word());
+        if matches!(performed.end, End::Failed(_)) {
+            span.record("otel.status_code", "error");
+        }
         Some(performed).filter(|performed| performed.end != End::Late)
     }
 

@@ -43,7 +43,7 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 const USUAL_NAMESPACE: &str = "eip-operator";
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(config: &Config) -> anyhow::Result<()> {
+pub async fn run(config: &Config, metrics: Metrics) -> anyhow::Result<()> {
     let cancel = CancellationToken::new();
     let clients = clients().await?;
     let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
@@ -51,7 +51,6 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     tasks.spawn(cancel_on_signal(cancel.clone())?);
     let health = Health::new(config.rhythm.expected_gap());
     let last_look = LastLook::default();
-    let metrics = Metrics::default();
     metrics.dry_run(config.dry_run);
     for (setting, address, router) in [
         (

@@ -1,23 +1,21 @@
-//! Logs to stdout, and traces to an OpenTelemetry collector when there is one.
+//! Logs to stdout, and traces and metrics to an OpenTelemetry collector when there is one.
 //!
-//! The collector never holds the operator up: spans leave in batches on a thread of their own, and
-//! what cannot be sent is dropped and told once.
+//! The collector never holds the operator up: spans leave in batches on a thread of their own, so
+//! do metrics, and what cannot be sent is dropped and told once.
 
+mod collector;
 mod export;
 mod lines;
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::tonic_types::{metadata::MetadataMap, transport::ClientTlsConfig};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::sync::oneshot;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -25,9 +23,11 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use self::lines::Lines;
-use super::config::{Config, LogFormat, Tracing};
+use super::config::{Config, LogFormat};
 
-/// How long the last spans may take.
+/// The name of what makes the spans and the metrics.
+const SCOPE: &str = "eip-operator";
+/// How long the last spans and metrics may take.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// The scheduler tells each tick at INFO, a watcher each failed attempt at WARN, the client each
@@ -52,46 +52,82 @@ pub enum TelemetryError {
     #[error("the filter {0:?} cannot be read: {1}")]
     Filter(String, #[source] ParseError),
     /// The collector's address or headers are wrong.
-    #[error("traces cannot be sent to {0:?}: {1}")]
+    #[error("nothing can be sent to {0:?}: {1}")]
     Exporter(String, String),
     /// Logging has begun before.
     #[error("logging has been set up before: {0}")]
     Again(#[from] TryInitError),
 }
 
-/// Keeps the traces flowing; to be shut down at the end.
+/// Keeps traces and metrics flowing; to be shut down at the end.
 #[derive(Debug)]
 #[must_use = "without a shutdown the last spans are lost"]
 pub struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+    traces: Option<SdkTracerProvider>,
+    metrics: Option<SdkMeterProvider>,
 }
 
-/// Begins logging, and tracing when there is a collector. Must be called on the tokio runtime,
+/// Begins logging, and sending when there is a collector. Must be called on the tokio runtime,
 /// which carries the connection; nothing is connected yet, so an unreachable collector is no error.
-pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
-    let provider = config.tracing.as_ref().map(|t| provider(config, t)).transpose()?;
-    let traces = match (&config.tracing, &provider) {
-        (Some(tracing), Some(provider)) => {
-            let tracer = provider.tracer("eip-operator");
-            let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-            Some(layer.with_filter(filter(&tracing.level_targets, &EXPORTING)?))
+pub async fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
+    let mut telemetry = Telemetry { traces: None, metrics: None };
+    let mut layer = None;
+    if let Some(collector) = &config.collector {
+        let resource = collector::resource(config, collector::region().await, &|name| {
+            std::env::var(name).ok().filter(|value| !value.is_empty())
+        });
+        telemetry.metrics = collector::metrics(collector, resource.clone())?;
+        if let Some(provider) = collector::traces(collector, resource)? {
+            let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(SCOPE));
+            layer = Some(spans.with_filter(filter(&collector.level_targets, &EXPORTING)?));
+            telemetry.traces = Some(provider);
         }
-        _ => None,
-    };
+    }
     let logs = logs(config.log_format, stdout().is_terminal(), stdout)
         .with_filter(filter(&config.log_level, &NOISY)?);
-    tracing_subscriber::registry().with(logs).with(traces).try_init()?;
-    Ok(Telemetry { provider })
+    tracing_subscriber::registry().with(logs).with(layer).try_init()?;
+    Ok(telemetry)
 }
 
 impl Telemetry {
+    /// Where metrics go.
+    pub fn meter(&self) -> Meter {
+        match &self.metrics {
+            Some(provider) => provider.meter(SCOPE),
+            None => NoopMeterProvider::new().meter(SCOPE),
+        }
+    }
+
     /// Sends what is left, for 2 s at most; then it is lost.
     pub async fn shutdown(self) {
-        let Some(provider) = self.provider else { return };
-        let flush = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH));
-        if let Ok(Err(error)) = flush.await {
-            tracing::warn!(%error, "the last spans are lost");
-        }
+        let traces = async {
+            if let Some(provider) = self.traces {
+                let end = move || provider.shutdown_with_timeout(FLUSH);
+                in_time("spans", end).await;
+            }
+        };
+        let metrics = async {
+            if let Some(provider) = self.metrics {
+                // This library knows no other time than its own.
+                in_time("metrics", move || provider.shutdown_with_timeout(FLUSH)).await;
+            }
+        };
+        tokio::join!(traces, metrics);
+    }
+}
+
+/// Waits for the last of something to be sent, but not for long. It is on a thread of its own, for
+/// the end of the runtime would wait for one of the runtime's.
+async fn in_time(what: &str, send: impl FnOnce() -> OTelSdkResult + Send + 'static) {
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody waits for it any more.
+        let _ = ended.send(send());
+    });
+    let late = Err(OTelSdkError::Timeout(FLUSH));
+    let sent = tokio::time::timeout(FLUSH, end).await.map_or(Ok(late), |sent| sent);
+    if let Ok(Err(error)) = sent {
+        tracing::warn!(%error, "the last {what} are lost");
     }
 }
 
@@ -141,70 +177,6 @@ fn filter(text: &str, ours: &[&str]) -> Result<EnvFilter, TelemetryError> {
     });
     let all: Vec<&str> = std::iter::once(text).chain(added.copied()).collect();
     read(&all.join(","))
-}
-
-fn provider(config: &Config, tracing: &Tracing) -> Result<SdkTracerProvider, TelemetryError> {
-    let fault = |fault: String| TelemetryError::Exporter(tracing.endpoint.clone(), fault);
-    let mut exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&tracing.endpoint)
-        .with_metadata(metadata(&tracing.headers).map_err(fault)?);
-    if tracing.endpoint.starts_with("https:") {
-        exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
-    }
-    let exporter = exporter.build().map_err(|error| fault(error.to_string()))?;
-    let share = Sampler::TraceIdRatioBased(tracing.sample_rate);
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource(&config.cluster_name))
-        .with_sampler(Sampler::ParentBased(Box::new(share)))
-        .with_span_processor(Fields::new(&tracing.toplevel_fields))
-        .with_batch_exporter(export::Told::new(exporter))
-        .build())
-}
-
-fn resource(cluster_name: &str) -> Resource {
-    Resource::builder()
-        .with_service_name("eip-operator")
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("k8s.cluster.name", cluster_name.to_owned()))
-        .build()
-}
-
-fn metadata(headers: &BTreeMap<String, String>) -> Result<MetadataMap, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        let legal_name = HeaderName::from_bytes(name.as_bytes());
-        let legal_name = legal_name.map_err(|error| format!("header {name:?}: {error}"))?;
-        let mut value =
-            HeaderValue::from_str(value).map_err(|error| format!("header {name:?}: {error}"))?;
-        value.set_sensitive(true);
-        map.insert(legal_name, value);
-    }
-    Ok(MetadataMap::from_headers(map))
-}
-
-/// Puts the same fields on every span.
-#[derive(Debug)]
-struct Fields(Vec<KeyValue>);
-
-impl Fields {
-    fn new(fields: &BTreeMap<String, String>) -> Fields {
-        Fields(fields.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect())
-    }
-}
-
-impl SpanProcessor for Fields {
-    fn on_start(&self, span: &mut Span, _context: &Context) {
-        use opentelemetry::trace::Span as _;
-        span.set_attributes(self.0.iter().cloned());
-    }
-    fn on_end(&self, _span: SpanData) {}
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -58,6 +58,18 @@ pub enum End {
     Failed(Failure),
 }
 
+impl End {
+    /// In a word, for metrics and traces.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Changed(_) => "changed",
+            Self::Late => "late",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// A step under way.
 #[derive(Clone, Debug, Hash)]
 pub struct Execution {

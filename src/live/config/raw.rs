@@ -1,5 +1,7 @@
 //! The settings as text, and their defaults: what clap collects from flags and environment.
 
+use std::collections::BTreeMap;
+
 /// The defaults, named once: clap shows them, and the check falls back to them for an empty value.
 pub mod default {
     pub const TAGS: &str = "{}";
@@ -126,7 +128,8 @@ pub struct Raw {
     #[arg(long, env = "RUST_LOG", global = true, hide_env_values = true,
           default_value = default::LOG_LEVEL)]
     pub log_level: Option<String>,
-    /// gRPC address of an OpenTelemetry collector, for traces; unset means no traces
+    /// gRPC address of an OpenTelemetry collector, for traces and metrics; unset means none, or
+    /// what OTEL_EXPORTER_OTLP_ENDPOINT says
     #[arg(long, env = "OPENTELEMETRY_ENDPOINT", global = true, hide_env_values = true)]
     pub opentelemetry_endpoint: Option<String>,
     /// Headers for the collector, a JSON map of texts
@@ -145,4 +148,7 @@ pub struct Raw {
     #[arg(long, env = "OPENTELEMETRY_SAMPLE_RATE", global = true, hide_env_values = true,
           default_value = default::OTEL_RATE)]
     pub opentelemetry_sample_rate: Option<String>,
+    /// OpenTelemetry's own variables, as they are in the environment.
+    #[arg(skip)]
+    pub otel: BTreeMap<String, String>,
 }

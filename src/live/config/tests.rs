@@ -57,7 +57,7 @@ fn the_cluster_name_alone_is_enough_and_the_rest_are_the_documented_defaults() {
         plan_address: "127.0.0.1:8081".parse().unwrap(),
         log_format: None,
         log_level: "info".into(),
-        tracing: None,
+        collector: None,
     };
     assert_eq!(config, expected);
 }
@@ -279,26 +279,6 @@ fn headers_are_never_told() {
     assert!(problem(set, "{\"a-bin\":\"x\"}").contains("\"a-bin\" is no header name of gRPC"));
     let help = Cli::command().render_long_help().to_string();
     assert!(!help.contains("[env: OPENTELEMETRY_HEADERS="), "{help}");
-}
-
-#[test]
-fn traces_are_off_without_an_endpoint() {
-    let set = |raw: &mut Raw, value| raw.opentelemetry_headers = value;
-    assert_eq!(accepts(set, "{\"token\":\"x\"}").tracing, None);
-    let raw = Raw {
-        opentelemetry_endpoint: given("https://collector:4317"),
-        opentelemetry_headers: given("{\"Token\":\"x\"}"),
-        opentelemetry_toplevel_fields: given("{\"team\":\"web\"}"),
-        ..minimal()
-    };
-    let expected = Tracing {
-        endpoint: "https://collector:4317".into(),
-        headers: [("Token".into(), "x".into())].into(),
-        toplevel_fields: [("team".into(), "web".into())].into(),
-        level_targets: "DEBUG".into(),
-        sample_rate: 0.05,
-    };
-    assert_eq!(Config::check(&raw).unwrap().tracing, Some(expected));
 }
 
 #[test]

@@ -227,6 +227,53 @@ pub fn endpoint(text: &str) -> Reading<String> {
     Ok(text.to_owned())
 }
 
+/// What OpenTelemetry calls an endpoint may lack its scheme.
+pub fn standard_endpoint(text: &str) -> Reading<String> {
+    if text.contains("://") {
+        return endpoint(text);
+    }
+    endpoint(&format!("https://{text}"))?;
+    Ok(text.to_owned())
+}
+
+/// Where a signal goes by OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER: whether it is sent.
+pub fn exporter(text: &str) -> Reading<bool> {
+    match text {
+        "otlp" => Ok(true),
+        "none" => Ok(false),
+        _ => Err("give otlp or none".to_owned()),
+    }
+}
+
+pub fn protocol(text: &str) -> Reading<()> {
+    must(
+        text == "grpc",
+        "give grpc, or the collector's gRPC address as OPENTELEMETRY_ENDPOINT, or \
+         OTEL_SDK_DISABLED=true",
+    )
+}
+
+/// The library would take another word for none.
+pub fn compression(text: &str) -> Reading<()> {
+    must(matches!(text, "gzip" | "none"), "give gzip or none")
+}
+
+/// Milliseconds, or how many; the library would take anything else for its default.
+pub fn whole_number(text: &str) -> Reading<u64> {
+    let read = text.parse::<u32>().ok().filter(|number| *number > 0);
+    read.map(u64::from).ok_or_else(|| format!("give a whole number from 1 to {}", u32::MAX))
+}
+
+/// What the library takes for a sampler; it would take another word for `parentbased_always_on`.
+pub fn sampler(text: &str) -> Reading<String> {
+    let base = text.strip_prefix("parentbased_").unwrap_or(text);
+    must(
+        matches!(base, "always_on" | "always_off" | "traceidratio"),
+        "give always_on, always_off or traceidratio, also with parentbased_ before it",
+    )?;
+    Ok(text.to_owned())
+}
+
 /// gRPC allows fewer names than HTTP; names ending in `-bin` would carry binary values.
 pub fn headers(text: &str) -> Reading<BTreeMap<String, String>> {
     let headers = text_map(text)?;

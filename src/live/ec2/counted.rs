@@ -23,9 +23,12 @@ pub struct Counted {
     pub metrics: Metrics,
 }
 
-/// When an attempt began.
+/// When an attempt began, and of what: its request is gone when it has ended.
 #[derive(Debug)]
-struct Began(Instant);
+struct Began {
+    at: Instant,
+    operation: String,
+}
 
 impl Storable for Began {
     type Storer = StoreReplace<Self>;
@@ -38,11 +41,15 @@ impl Intercept for Counted {
 
     fn read_before_attempt(
         &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Began(Instant::now()));
+        let request = context.request();
+        let target = request.headers().get("x-amz-target");
+        let body = request.body().bytes().unwrap_or_default();
+        let operation = operation(target, body).unwrap_or_default().to_owned();
+        config.interceptor_state().store_put(Began { at: Instant::now(), operation });
         Ok(())
     }
 
@@ -52,11 +59,9 @@ impl Intercept for Counted {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let took = config.load::<Began>().map(|began| began.0.elapsed()).unwrap_or_default();
-        let request = context.request();
-        let target = request.and_then(|request| request.headers().get("x-amz-target"));
-        let body = request.and_then(|request| request.body().bytes()).unwrap_or_default();
-        let operation = operation(target, body).unwrap_or_default();
+        let began = config.load::<Began>();
+        let took = began.map(|began| began.at.elapsed()).unwrap_or_default();
+        let operation = began.map(|began| began.operation.as_str()).unwrap_or_default();
         let answer = context.response();
         let status = answer.map(|answer| answer.status().as_u16());
         let body = answer.and_then(|answer| answer.body().bytes()).unwrap_or_default();

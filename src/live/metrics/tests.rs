@@ -1,3 +1,11 @@
+use std::sync::Mutex;
+
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
+
+use super::instruments::registered;
 use super::*;
 use crate::plan::action::{Reason, Step};
 use crate::plan::forecast::forecast;
@@ -105,7 +113,7 @@ fn the_older_format_differs_in_the_names_of_counters_alone() {
 fn what_is_no_longer_there_goes_to_zero() {
     let metrics = Metrics::default();
     told(&metrics, true, &[]);
-    metrics.replace("blocked", &metrics.families.blocked, "reason", BTreeMap::new());
+    metrics.families.blocked.replace("reason", BTreeMap::new());
     shows(&metrics.text(), r#"eip_operator_blocked{reason="Orphan"} 0.0"#);
 }
 
@@ -120,11 +128,10 @@ fn a_quota_that_is_not_known_is_absent_and_not_zero() {
     assert!(!metrics.text().contains("\neip_operator_quota_limit"));
 }
 
-#[test]
-fn every_metric_of_the_list_is_served_under_its_name_and_kind() {
-    let metrics = Metrics::default();
-    told(&metrics, true, &[performed(End::Done)]);
-    told(&metrics, false, &[]);
+/// Gives each metric a value.
+fn everything(metrics: &Metrics) {
+    told(metrics, true, &[performed(End::Done)]);
+    told(metrics, false, &[]);
     metrics.dry_run(true);
     metrics.leads("eip-operator", true);
     metrics.triggered("start");
@@ -136,6 +143,12 @@ fn every_metric_of_the_list_is_served_under_its_name_and_kind() {
         error: Some("RequestLimitExceeded"),
         took: Duration::from_millis(20),
     });
+}
+
+#[test]
+fn every_metric_of_the_list_is_served_under_its_name_and_kind() {
+    let metrics = Metrics::default();
+    everything(&metrics);
     let text = metrics.text();
     for Described { name, kind, labels, .. } in LIST {
         shows(&text, &format!("# TYPE {} {kind}", registered(name)));
@@ -149,6 +162,91 @@ fn every_metric_of_the_list_is_served_under_its_name_and_kind() {
     }
     let served = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
     assert_eq!(served, LIST.len());
+}
+
+/// Keeps the last of what a meter sends: `NAME{LABEL="VALUE"} VALUE`, of a histogram how many.
+#[derive(Debug, Clone, Default)]
+struct Sent(Arc<Mutex<BTreeMap<String, f64>>>);
+
+impl Sent {
+    fn put<'a>(
+        &self,
+        name: &str,
+        labels: impl Iterator<Item = &'a opentelemetry::KeyValue>,
+        value: f64,
+    ) {
+        let mut labels: Vec<_> =
+            labels.map(|of| format!("{}=\"{}\"", of.key, of.value.as_str())).collect();
+        labels.sort();
+        self.0.lock().unwrap().insert(format!("{name}{{{}}}", labels.join(",")), value);
+    }
+}
+
+impl PushMetricExporter for Sent {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.0.lock().unwrap().clear();
+        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            let name = metric.name();
+            match metric.data() {
+                AggregatedMetrics::U64(MetricData::Sum(sum)) => sum
+                    .data_points()
+                    .for_each(|point| self.put(name, point.attributes(), point.value() as f64)),
+                AggregatedMetrics::F64(MetricData::Gauge(gauge)) => gauge
+                    .data_points()
+                    .for_each(|point| self.put(name, point.attributes(), point.value())),
+                AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
+                    .data_points()
+                    .for_each(|point| self.put(name, point.attributes(), point.count() as f64)),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        Ok(())
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+/// What is served, in the same form.
+fn served(text: &str) -> BTreeMap<String, f64> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let samples = samples.filter(|line| !(line.contains("_bucket{") || line.contains("_sum{")));
+    samples
+        .map(|line| {
+            let (of, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = of.trim_end_matches('}').split_once('{').unwrap();
+            let mut labels: Vec<&str> = labels.split(',').collect();
+            labels.sort();
+            let name = name.strip_suffix("_count").unwrap_or(name);
+            (format!("{name}{{{}}}", labels.join(",")), value.parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_sent_is_what_is_served() {
+    let sent = Sent::default();
+    let provider = SdkMeterProvider::builder().with_periodic_exporter(sent.clone()).build();
+    let metrics = Metrics::new(&provider.meter("test"));
+    everything(&metrics);
+    provider.force_flush().unwrap();
+    let first = sent.0.lock().unwrap().clone();
+    assert_eq!(first, served(&metrics.text()));
+    let names: BTreeSet<&str> = first.keys().map(|key| key.split('{').next().unwrap()).collect();
+    assert_eq!(names, LIST.iter().map(|described| described.name).collect());
+
+    metrics.quota(None);
+    told(&metrics, true, &[]);
+    provider.force_flush().unwrap();
+    let second = sent.0.lock().unwrap().clone();
+    assert_eq!(second, served(&metrics.text()));
+    assert!(!second.contains_key("eip_operator_quota_limit{}"), "{second:?}");
 }
 
 #[tokio::test(start_paused = true)]

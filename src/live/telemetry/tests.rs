@@ -1,10 +1,14 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::Tracer;
 use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::trace::SpanData;
 use serde_json::Value;
 
+use super::collector::{Fields, metadata, resource};
 use super::*;
 
 /// A place for log lines, in place of stdout.
@@ -125,7 +129,7 @@ fn a_collector_that_fails_is_told_once_and_so_is_its_return() {
     let to = page.clone();
     let logs = logs(Some(LogFormat::Text), false, move || to.clone());
     let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(export::Told::new(collector.clone()))
+        .with_simple_exporter(export::Told::new("spans", collector.clone()))
         .build();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
         for refuses in [false, true, true, false, false] {
@@ -140,12 +144,41 @@ fn a_collector_that_fails_is_told_once_and_so_is_its_return() {
 }
 
 #[test]
-fn the_resource_names_the_operator_and_the_cluster() {
-    let resource = resource("demo");
-    let value = |key: &'static str| resource.get(&key.into()).map(|value| value.to_string());
-    assert_eq!(value("service.name").as_deref(), Some("eip-operator"));
-    assert_eq!(value("service.version").as_deref(), Some("0.1.0"));
-    assert_eq!(value("k8s.cluster.name").as_deref(), Some("demo"));
+fn the_resource_names_the_operator_and_where_it_runs() {
+    let mut config = config("http://collector:4317", 1.0);
+    config.pod_namespace = Some("eip-operator".to_owned());
+    let pod = |name: &str| match name {
+        "POD_NAME" => Some("eip-operator-0".to_owned()),
+        "NODE_NAME" => Some("node-1".to_owned()),
+        _ => None,
+    };
+    let made = resource(&config, Some("eu-central-1".to_owned()), &pod);
+    for (key, value) in [
+        ("service.name", "eip-operator"),
+        ("service.version", "0.1.0"),
+        ("k8s.cluster.name", "demo"),
+        ("k8s.pod.name", "eip-operator-0"),
+        ("k8s.namespace.name", "eip-operator"),
+        ("k8s.node.name", "node-1"),
+        ("cloud.provider", "aws"),
+        ("cloud.region", "eu-central-1"),
+        ("telemetry.sdk.language", "rust"),
+    ] {
+        let is = made.get(&key.into()).map(|value| value.to_string());
+        assert_eq!(is.as_deref(), Some(value), "{key}");
+    }
+    let id = |resource: &opentelemetry_sdk::Resource| {
+        resource.get(&"service.instance.id".into()).unwrap().to_string()
+    };
+    let other = resource(&config, None, &|_| None);
+    assert!(id(&made) != id(&other) && id(&made).len() == 36, "{}", id(&made));
+    assert_eq!(id(&made).as_bytes()[14], b'4', "{}", id(&made));
+    for absent in ["k8s.pod.name", "k8s.namespace.name", "k8s.node.name", "cloud.region"] {
+        assert_eq!(other.get(&absent.into()), None, "{absent}");
+    }
+    let named = |name: &str| (name == "OTEL_SERVICE_NAME").then(|| "eips".to_owned());
+    let named = resource(&config, None, &named).get(&"service.name".into());
+    assert_eq!(named.unwrap().to_string(), "eips");
 }
 
 #[test]
@@ -162,29 +195,45 @@ async fn nobody() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_collector_neither_fails_the_start_nor_holds_up_the_end() {
-    let config = config(&nobody().await, 1.0);
-    let provider = provider(&config, config.tracing.as_ref().unwrap()).unwrap();
-    provider.tracer("test").in_span("cycle", |_| ());
-    let end = Telemetry { provider: Some(provider) }.shutdown();
-    tokio::time::timeout(10 * FLUSH, end).await.expect("the end is held up");
+/// Sends to this address, and has something to send.
+fn sending(endpoint: &str) -> Telemetry {
+    let config = config(endpoint, 1.0);
+    let collector = config.collector.as_ref().unwrap();
+    let resource = resource(&config, None, &|_| None);
+    let telemetry = Telemetry {
+        traces: collector::traces(collector, resource.clone()).unwrap(),
+        metrics: collector::metrics(collector, resource).unwrap(),
+    };
+    telemetry.traces.as_ref().unwrap().tracer("test").in_span("cycle", |_| ());
+    telemetry.meter().u64_counter("cycles").build().add(1, &[]);
+    telemetry
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_collector_holds_the_end_up_for_no_longer_than_the_flush() {
-    // It accepts connections and never answers.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = config(&format!("http://{}", listener.local_addr().unwrap()), 1.0);
-    let provider = provider(&config, config.tracing.as_ref().unwrap()).unwrap();
-    provider.tracer("test").in_span("cycle", |_| ());
-    let late = provider.shutdown_with_timeout(Duration::from_millis(100)).unwrap_err();
-    assert!(late.to_string().contains("Timeout"), "{late}");
+async fn an_unreachable_collector_neither_fails_the_start_nor_holds_up_the_end() {
+    let end = sending(&nobody().await).shutdown();
+    tokio::time::timeout(10 * FLUSH, end).await.expect("the end is held up");
+}
+
+#[test]
+fn what_is_never_answered_holds_up_neither_the_end_nor_that_of_the_runtime() {
+    let (answer, unanswered) = std::sync::mpsc::channel::<()>();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(in_time("spans", move || {
+            let _ = unanswered.recv();
+            Ok(())
+        }));
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(10 * FLUSH).expect("the end is held up");
+    drop(answer);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_collector_can_be_named() {
-    let config = config("https://collector.invalid:4317", 0.5);
-    let provider = provider(&config, config.tracing.as_ref().unwrap()).unwrap();
-    assert!(provider.shutdown_with_timeout(FLUSH).is_ok());
+    let telemetry = sending("https://collector.invalid:4317");
+    tokio::time::timeout(10 * FLUSH, telemetry.shutdown()).await.expect("the end is held up");
 }

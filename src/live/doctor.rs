@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use aws_config::BehaviorVersion;
 use kube::Client;
 
-pub use self::actions::ACTIONS;
+pub use self::actions::{ACTIONS, Action};
 pub use self::rights::{Right, Scope, rights};
 use super::command::DoctorArgs;
 use super::config::{Config, Raw};
@@ -172,3 +172,6 @@ fn name(grade: Grade) -> &'static str {
         Grade::Fail => "fail",
     }
 }
+
+#[cfg(test)]
+mod tests;

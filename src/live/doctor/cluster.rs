@@ -198,7 +198,7 @@ pub(super) fn targets(pods: &[PodMeta]) -> Finding {
             && (has(names::TARGET_ANNOTATION) || has(names::ALPHA_TARGET_ANNOTATION))
     }));
     if theirs.is_empty() {
-        let seen = format!("none of another's on {} managed pods", pods.len());
+        let seen = format!("none is another's; managed pods: {}", pods.len());
         return Finding::pass(thing, seen);
     }
     let seen = format!("set by somebody else on pods {}", listed(&theirs));
@@ -220,7 +220,7 @@ pub(super) fn hostnames(pods: &[PodMeta]) -> Finding {
     let asks = pods.iter().filter(|pod| has(pod, now) || has(pod, before)).count();
     let old = named(pods.iter().filter(|pod| has(pod, before) && !has(pod, now)));
     if old.is_empty() {
-        let seen = format!("{asks} of {} managed pods ask for a name", pods.len());
+        let seen = format!("managed pods that ask for a name: {asks} of {}", pods.len());
         return Finding::pass(thing, seen);
     }
     let seen = format!("only as {before} on pods {}", listed(&old));

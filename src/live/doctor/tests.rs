@@ -240,7 +240,7 @@ fn what_external_dns_will_not_read_and_what_would_be_overwritten_is_named() {
     let plain = pod("plain", &[]);
     let well = [ours, plain];
     assert_eq!([targets(&well).grade, hostnames(&well).grade], [Grade::Pass, Grade::Pass]);
-    assert_eq!(hostnames(&well).seen, "1 of 2 managed pods ask for a name");
+    assert_eq!(hostnames(&well).seen, "managed pods that ask for a name: 1 of 2");
     let theirs = [pod("theirs", &[names::ALPHA_TARGET_ANNOTATION]), pod("old", &[before])];
     assert_eq!(targets(&theirs).seen, "set by somebody else on pods shop/theirs");
     assert_eq!(hostnames(&theirs).seen, format!("only as {before} on pods shop/old"));

@@ -89,10 +89,10 @@ async fn examine(args: &DoctorArgs, config: &Config) -> anyhow::Result<(String, 
     let mut head = format!("cluster {}, {scope}", config.cluster_name);
     let (mut instances, mut uid) = (BTreeSet::new(), None);
     match kubernetes.cluster_uid().await {
-        // Everything else would wait for an answer in vain, too.
-        Err(failure) if failure.code == "NoAnswer" || failure.code == "Timeout" => {
-            let todo = "see whether the API server of your kubeconfig answers: kubectl version";
-            findings.push(Finding::fail("kubernetes", escaped(&failure.message), todo));
+        // Nothing else would have an answer, either.
+        Err(failure) if failure.code != "Forbidden" => {
+            let todo = "see whether the API server answers, and knows you: kubectl auth whoami";
+            findings.push(Finding::fail("kubernetes", failure.to_string(), todo));
         }
         known => {
             uid = known.ok();

@@ -1,4 +1,5 @@
-//! What IAM makes of a call: a policy of one principal, as much of the language as ours is written in.
+//! What IAM makes of a call: a policy of one principal, as much of the language as ours is written
+//! in.
 //!
 //! As EC2 does, each resource of a call is judged for itself, before anything is looked for: one
 //! that does not exist bears no tags and is in no VPC (IAM user guide, "Policy evaluation logic";

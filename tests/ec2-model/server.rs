@@ -1,7 +1,8 @@
 //! The simulation's model of EC2 as a process of its own, for tests over the wire and for counting.
 //!
 //!     ec2-model PORT NODES_FILE [--lag MILLISECONDS] [--flicker MILLISECONDS] [--limit N]
-//!               [--rate N --burst N] [--prefixes] [--seed N] [--policy FILE] [--ignores-dry-run ACTION]
+//!               [--rate N --burst N] [--prefixes] [--seed N] [--policy FILE]
+//!               [--ignores-dry-run ACTION]
 //!
 //! It listens on 127.0.0.1. NODES_FILE is a JSON list of nodes, `{"instance": "i-1", "podCIDR":
 //! "10.0.1.0/24"}`: each gets one interface, which holds every IP of that range. It speaks the
@@ -10,8 +11,8 @@
 //! with `--flicker` reads within that time may or may not show it. `--rate` and `--burst` refuse
 //! changing calls for which there is no token. A call with `Truth=true` is shown what is true, and
 //! needs no token: so a test looks, or does what a person would. Everything left to chance comes from the seed.
-//! With `--policy` every call is judged by that IAM policy, in account 123456789012 and Region us-east-1; each time
-//! the file is read anew. A call with `DryRun=true` changes nothing, unless `--ignores-dry-run`
+//! With `--policy` every call is judged by that IAM policy, in account 123456789012 and Region
+//! us-east-1; each time the file is read anew. A call with `DryRun=true` changes nothing, unless `--ignores-dry-run`
 //! names its action, or says `all`.
 
 // What only the simulation asks of them is unused here.

@@ -201,10 +201,10 @@ fn refusal(code: &str, message: &str) -> String {
     }
 }
 
-/// What the answer to a call with `DryRun` says. EC2 asks IAM before it looks for a thing, as far as
+/// What the answer to a call with `DryRun` says. EC2 asks IAM before it looks for a thing, as
 /// people report, so that an id which it does not find was allowed. An id that is made up bears no
-/// tags, however: what a policy allows only with them is refused on it, and that says nothing of our
-/// own addresses.
+/// tags, however: what a policy allows only with them is refused on it, and that says nothing of
+/// our own addresses.
 pub(super) fn judged(action: &Action, is_made_up: bool, tried: &Tried) -> Finding {
     let name = action.name;
     let (code, message) = match tried {

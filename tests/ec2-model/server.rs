@@ -10,10 +10,10 @@
 //! With `--lag` each change is shown after up to so many milliseconds, each attribute on its own;
 //! with `--flicker` reads within that time may or may not show it. `--rate` and `--burst` refuse
 //! changing calls for which there is no token. A call with `Truth=true` is shown what is true, and
-//! needs no token: so a test looks, or does what a person would. Everything left to chance comes from the seed.
-//! With `--policy` every call is judged by that IAM policy, in account 123456789012 and Region
-//! us-east-1; each time the file is read anew. A call with `DryRun=true` changes nothing, unless `--ignores-dry-run`
-//! names its action, or says `all`.
+//! needs no token: so a test looks, or does what a person would. Everything left to chance comes
+//! from the seed. With `--policy` every call is judged by that IAM policy, in account 123456789012
+//! and Region us-east-1; each time the file is read anew. A call with `DryRun=true` changes nothing,
+//! unless `--ignores-dry-run` names its action, or says `all`.
 
 // What only the simulation asks of them is unused here.
 #[allow(dead_code)]

@@ -161,7 +161,7 @@ fn table(head: &str, findings: &[Finding]) -> String {
     let count = |grade| findings.iter().filter(|finding| finding.grade == grade).count();
     let counts = [Grade::Pass, Grade::Warn, Grade::Fail]
         .map(|grade| format!("{} {}", count(grade), name(grade)));
-    let _ = writeln!(text, "{}. Nothing was changed.", counts.join(", "));
+    let _ = writeln!(text, "{}", counts.join(", "));
     text
 }
 

@@ -195,7 +195,7 @@ fn vpc(
 /// Without the encoded message, which only AWS can read.
 fn refusal(code: &str, message: &str) -> String {
     let readable = message.split("Encoded authorization failure").next().unwrap_or_default();
-    match readable.trim() {
+    match readable.trim().trim_end_matches('.') {
         "" => code.to_owned(),
         readable => format!("{code}: {readable}"),
     }

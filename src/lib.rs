@@ -64,6 +64,7 @@
 //! - What is the Eip resource, and who installs it? `live::crd`
 //! - What may be configured, and how is it checked? `live::config`; which commands are there?
 //!   `live::command`; their completions and manual pages: `live::pages`
+//! - What must be allowed in AWS and in Kubernetes, and is it? `live::doctor`
 //! - What is logged, traced, counted, served? `live::announce` `live::telemetry` `live::metrics`
 //!   `live::http`
 //!

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use eip_operator::live::command::Command;
 use eip_operator::live::config::{self, Cli, Config};
 use eip_operator::live::metrics::Metrics;
-use eip_operator::live::{apply, crd, oneshot, pages, serve, telemetry};
+use eip_operator::live::{apply, crd, doctor, oneshot, pages, serve, telemetry};
 use eip_operator::plan::text::escaped;
 
 fn main() -> ExitCode {
@@ -34,6 +34,7 @@ fn act(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => return apply::apply(&args, &cli.settings),
         Command::Explain(args) => return oneshot::explain(&args, &cli.settings),
         Command::Snapshot(args) => return oneshot::snapshot(&args, &cli.settings),
+        Command::Doctor(args) => return doctor::doctor(&args, &cli.settings),
         Command::Completions(args) => oneshot::print(&pages::completions(args.shell))?,
         Command::Man(args) => oneshot::print(&pages::manual(args.command.as_deref())?)?,
     }

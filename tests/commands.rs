@@ -119,6 +119,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (&["plan", "--snapshot", STORY, "--eip", "web"][..], "NAMESPACE/NAME"),
         (&["plan"][..], "CLUSTER_NAME"),
         (&["snapshot"][..], "CLUSTER_NAME"),
+        (&["doctor"][..], "CLUSTER_NAME"),
     ] {
         let said = operator(arguments);
         assert_eq!(said.status.code(), Some(1), "{arguments:?}");
@@ -204,7 +205,8 @@ fn as_a_plugin_of_kubectl_it_wants_a_command_and_never_runs_the_loop() {
 
 #[test]
 fn completions_and_manual_pages_know_every_command() {
-    let commands = ["run", "plan", "apply", "explain", "snapshot", "crd", "completions", "man"];
+    let commands =
+        ["run", "plan", "apply", "explain", "snapshot", "doctor", "crd", "completions", "man"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = told(&operator(&["completions", shell]).stdout);
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");

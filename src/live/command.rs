@@ -20,6 +20,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Look once and print what was seen, as the YAML document that "plan --snapshot" reads
     Snapshot(SnapshotArgs),
+    /// Say what is missing or odd in AWS and in the cluster, and what to do; change nothing
+    Doctor(DoctorArgs),
     /// Print the custom resource definition as YAML
     Crd,
     /// Print a script that completes commands and flags in a shell
@@ -74,6 +76,15 @@ pub struct ExplainArgs {
     /// In the world of a file, as for "plan"
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+}
+
+/// What to look at more closely.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// Ask AWS about this address of the cluster, with DryRun, instead of about one that is made
+    /// up: a policy that allows things by an address's tags refuses what has none
+    #[arg(long, value_name = "ALLOCATION_ID")]
+    pub address: Option<String>,
 }
 
 /// The shell.

@@ -3,6 +3,7 @@
 //! Answers become the snapshot's types here, errors become a [`Failure`] with their meaning.
 
 mod counted;
+mod tried;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::plan::meaning::{Failure, Meaning, ec2_meaning, ec2_meaning_of_5xx};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
 pub use counted::Counted;
+pub use tried::{Change, Subject, Tried};
 use whole::WholeAnswers;
 
 /// One attempt of one call. Without it the SDK waits for ever (see its `TimeoutConfig`).

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod command;
 pub mod config;
 pub mod crd;
+pub mod doctor;
 pub mod ec2;
 pub mod http;
 pub mod kubernetes;

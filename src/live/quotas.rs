@@ -57,7 +57,12 @@ pub async fn follow(
 
 /// Asks once; `None` where the answer is unknown.
 pub async fn once(sdk: &SdkConfig, ec2: &Ec2) -> Option<Quota> {
-    ask(&client(sdk, &Metrics::default()), ec2).await.ok()
+    asked(sdk, ec2).await.ok()
+}
+
+/// Asks once; why the answer is unknown, where it is.
+pub async fn asked(sdk: &SdkConfig, ec2: &Ec2) -> Result<Quota, String> {
+    ask(&client(sdk, &Metrics::default()), ec2).await
 }
 
 fn client(sdk: &SdkConfig, metrics: &Metrics) -> Client {

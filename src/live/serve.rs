@@ -222,15 +222,20 @@ pub(super) fn elects(config: &Config) -> bool {
     !config.dry_run && config.leader_elect.unwrap_or_else(in_cluster)
 }
 
-/// The election among operators like this one.
-pub(super) fn election(config: &Config, client: Client) -> Election {
+/// Where the Lease is: where it was said to be, else beside the own Pod.
+pub(super) fn lease_namespace(config: &Config) -> String {
     let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().filter(|own| !own.is_empty());
     let namespace = config.pod_namespace.clone().or_else(own);
-    let namespace = namespace.unwrap_or_else(|| USUAL_NAMESPACE.to_owned());
+    namespace.unwrap_or_else(|| USUAL_NAMESPACE.to_owned()).trim().to_owned()
+}
+
+/// The election among operators like this one.
+pub(super) fn election(config: &Config, client: Client) -> Election {
+    let namespace = lease_namespace(config);
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "eip-operator".to_owned());
     let unlike = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
     let identity = format!("{host}_{unlike:016x}");
-    Election::new(client, namespace.trim(), &config.lease_name, identity)
+    Election::new(client, &namespace, &config.lease_name, identity)
 }
 
 /// Ends once the Lease is held.

@@ -12,9 +12,10 @@ use eip_operator::plan::snapshot::{Interface, InterfaceId};
 
 use super::Model;
 use super::ec2::{Association, Lag, Tags};
+use super::judged::{demands, dry};
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
-const VPC: &str = "vpc-1";
+pub const VPC: &str = "vpc-1";
 /// The largest page of DescribeNetworkInterfaces.
 const PAGE: usize = 1000;
 
@@ -35,17 +36,17 @@ impl Query {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    fn need(&self, name: &'static str) -> Result<&str, Refusal> {
+    pub fn need(&self, name: &'static str) -> Result<&str, Refusal> {
         let missing = || refused("MissingParameter", format!("the request must contain {name}"));
         self.get(name).ok_or_else(missing)
     }
 
     /// `NAME.1`, `NAME.2` and so on.
-    fn list(&self, name: &str) -> Vec<String> {
+    pub fn list(&self, name: &str) -> Vec<String> {
         let numbered = |n: usize| self.get(&format!("{name}.{n}")).map(str::to_owned);
         (1..).map_while(numbered).collect()
     }
@@ -58,7 +59,7 @@ impl Query {
         (1..).map_while(filter).collect()
     }
 
-    fn tags(&self, prefix: &str) -> BTreeMap<String, String> {
+    pub fn tags(&self, prefix: &str) -> BTreeMap<String, String> {
         let tag = |n: usize| {
             let key = self.get(&format!("{prefix}.{n}.Key"))?.to_owned();
             let value = self.get(&format!("{prefix}.{n}.Value")).unwrap_or_default();
@@ -68,7 +69,7 @@ impl Query {
     }
 }
 
-fn refused(code: &'static str, message: String) -> Refusal {
+pub fn refused(code: &'static str, message: String) -> Refusal {
     Refusal { code, message }
 }
 
@@ -97,6 +98,12 @@ impl Refusal {
 /// Carries out one call.
 pub fn answer(model: &mut Model, query: &Query) -> Answer {
     if query.get("Truth") != Some("true") {
+        if let Some(why) = model.refuses(&demands(model, query)?) {
+            return Err(refused("UnauthorizedOperation", why));
+        }
+        if query.get("DryRun") == Some("true") && !model.ignores_dry_run(query.need("Action")?) {
+            return Err(dry(model, query));
+        }
         return perform(model, query);
     }
     let (lag, bucket) = (model.account.lag, model.account.bucket.take());
@@ -330,7 +337,7 @@ fn tags_from(all: &BTreeMap<String, String>) -> Tags {
     }
 }
 
-fn tags_of(tags: &Tags) -> BTreeMap<String, String> {
+pub fn tags_of(tags: &Tags) -> BTreeMap<String, String> {
     let identity = [
         (names::CLUSTER_NAME_TAG, tags.cluster_name.as_str()),
         (names::CLUSTER_UID_TAG, tags.cluster_uid.as_deref().unwrap_or_default()),

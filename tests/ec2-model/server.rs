@@ -1,7 +1,8 @@
 //! The simulation's model of EC2 as a process of its own, for tests over the wire and for counting.
 //!
 //!     ec2-model PORT NODES_FILE [--lag MILLISECONDS] [--flicker MILLISECONDS] [--limit N]
-//!               [--rate N --burst N] [--prefixes] [--seed N]
+//!               [--rate N --burst N] [--prefixes] [--seed N] [--policy FILE]
+//!               [--ignores-dry-run ACTION]
 //!
 //! It listens on 127.0.0.1. NODES_FILE is a JSON list of nodes, `{"instance": "i-1", "podCIDR":
 //! "10.0.1.0/24"}`: each gets one interface, which holds every IP of that range. It speaks the
@@ -9,7 +10,10 @@
 //! With `--lag` each change is shown after up to so many milliseconds, each attribute on its own;
 //! with `--flicker` reads within that time may or may not show it. `--rate` and `--burst` refuse
 //! changing calls for which there is no token. A call with `Truth=true` is shown what is true, and
-//! needs no token: so a test looks, or does what a person would. Everything left to chance comes from the seed.
+//! needs no token: so a test looks, or does what a person would. Everything left to chance comes
+//! from the seed. With `--policy` every call is judged by that IAM policy, in account 123456789012
+//! and Region us-east-1; each time the file is read anew. A call with `DryRun=true` changes nothing,
+//! unless `--ignores-dry-run` names its action, or says `all`.
 
 // What only the simulation asks of them is unused here.
 #[allow(dead_code)]
@@ -18,9 +22,12 @@ mod chance;
 #[allow(dead_code)]
 #[path = "../simulation/ec2.rs"]
 mod ec2;
+mod iam;
+mod judged;
 mod query;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +40,7 @@ use serde::Deserialize;
 
 use chance::Chance;
 use ec2::{Account, Bucket, Lag};
+use iam::{Demand, Policy};
 use query::{Query, Refusal};
 
 /// What AWS gives a new account in a Region.
@@ -50,6 +58,8 @@ struct Node {
 pub struct Model {
     pub account: Account,
     pub chance: Chance,
+    pub ignores_dry_run: Option<String>,
+    policy: Option<PathBuf>,
     began: Instant,
 }
 
@@ -57,6 +67,21 @@ impl Model {
     /// Milliseconds since it began.
     pub fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a call with `DryRun` is carried out all the same.
+    pub fn ignores_dry_run(&self, action: &str) -> bool {
+        self.ignores_dry_run.as_deref().is_some_and(|one| one == action || one == "all")
+    }
+
+    /// Why a call is refused that needs all this. A policy that cannot be read allows nothing.
+    pub fn refuses(&self, demands: &[Demand]) -> Option<String> {
+        let file = self.policy.as_ref()?;
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        match text.and_then(|text| Policy::read(&text)) {
+            Ok(policy) => demands.iter().find_map(|demand| policy.refuses(demand)),
+            Err(why) => Some(format!("{}: {why}", file.display())),
+        }
     }
 }
 
@@ -88,12 +113,21 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
         serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
     let mut account = Account::new(LIMIT, Lag::None);
     let (mut rate, mut burst, mut seed) = (None, None, 0);
+    let (mut ignores_dry_run, mut policy) = (None, None);
     while let Some(option) = arguments.next() {
         if option == "--prefixes" {
             account.prefixes = true;
             continue;
         }
         let value = arguments.next().unwrap_or_default();
+        if option == "--policy" {
+            policy = Some(PathBuf::from(value));
+            continue;
+        }
+        if option == "--ignores-dry-run" {
+            ignores_dry_run = Some(value);
+            continue;
+        }
         let number: u64 = value
             .parse()
             .map_err(|_| format!("{option} is {value:?}; accepted: a whole number"))?;
@@ -121,7 +155,8 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
         })?;
         account.interfaces.insert(format!("eni-{number}"), (node.instance, ips));
     }
-    Ok((port, Model { account, chance: Chance::new(seed), began: Instant::now() }))
+    let (chance, began) = (Chance::new(seed), Instant::now());
+    Ok((port, Model { account, chance, ignores_dry_run, policy, began }))
 }
 
 async fn answer(
@@ -131,8 +166,7 @@ async fn answer(
 ) -> Response {
     let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(target) = headers.get("x-amz-target") {
-        let limit = model.account.limit;
-        return quota(target.to_str().unwrap_or_default(), limit);
+        return quota(target.to_str().unwrap_or_default(), &model);
     }
     let query = Query::read(&body);
     let (status, text) = match query::answer(&mut model, &query) {
@@ -143,8 +177,14 @@ async fn answer(
 }
 
 /// Service Quotas speaks JSON.
-fn quota(target: &str, limit: u64) -> Response {
+fn quota(target: &str, model: &Model) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+    let limit = model.account.limit;
+    let demand = Demand::new("servicequotas:GetServiceQuota", "ec2", "L-0263D0A3");
+    if let Some(why) = model.refuses(&[demand]) {
+        let error = serde_json::json!({"__type": "AccessDeniedException", "Message": why});
+        return (StatusCode::BAD_REQUEST, kind, error.to_string()).into_response();
+    }
     if target.ends_with(".GetServiceQuota") {
         let quota = serde_json::json!({"Quota": {"Value": limit}});
         return (kind, quota.to_string()).into_response();
@@ -157,6 +197,8 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self.code {
             "RequestLimitExceeded" => StatusCode::SERVICE_UNAVAILABLE,
+            "UnauthorizedOperation" => StatusCode::FORBIDDEN,
+            "DryRunOperation" => StatusCode::PRECONDITION_FAILED,
             _ => StatusCode::BAD_REQUEST,
         }
     }

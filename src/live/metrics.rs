@@ -15,7 +15,7 @@ use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use self::instruments::{Counts, Labels, Levels, Place, Times};
+use self::instruments::{Counts, Labels, Levels, Place, Times, registered};
 use crate::plan::action::{Action, Plan};
 use crate::plan::claims::is_owned;
 use crate::plan::execution::End;

@@ -5,7 +5,6 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 
-use super::instruments::registered;
 use super::*;
 use crate::plan::action::{Reason, Step};
 use crate::plan::forecast::forecast;

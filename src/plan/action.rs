@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 pub use self::note::{Note, Subject, Wait};
-use super::snapshot::{AllocationId, InterfaceId, Key, Status, Uid};
+use super::snapshot::{Address, AllocationId, InterfaceId, Key, Status, Uid};
 
 /// One change to the cluster or to AWS. There is no other way to change either.
 #[derive(Clone, Debug, PartialEq, Hash)]
@@ -49,6 +49,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// What takes an address off the IP that it is on, if it is on one.
+    pub fn disassociation(id: &AllocationId, address: &Address) -> Option<Self> {
+        Some(Self::Disassociate {
+            address: id.clone(),
+            ip: address.ip.clone(),
+            association: address.association.clone()?,
+            private_ip: address.shown_private_ip(),
+        })
+    }
+
     /// The verb, which also is the name of the action in logs.
     pub fn verb(&self) -> &'static str {
         match self {

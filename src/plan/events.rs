@@ -83,11 +83,15 @@ fn of_status(
     old: Option<&Status>,
     new: &Status,
 ) -> Vec<Event> {
-    let same = |old: &Status| (&old.reason, &old.pod, &old.ip) == (&new.reason, &new.pod, &new.ip);
+    let associated = new.reason == ASSOCIATED;
+    let same = |old: &Status| {
+        let said = (&old.reason, &old.pod, &old.ip) == (&new.reason, &new.pod, &new.ip);
+        // A pod may be followed by another of its name within one look: then this alone differs.
+        said && (!associated || old.association == new.association)
+    };
     if old.is_some_and(same) || !is_event(&new.reason) {
         return Vec::new();
     }
-    let associated = new.reason == ASSOCIATED;
     let event = |on: Object| Event {
         on,
         warning: !associated,

@@ -243,9 +243,7 @@ impl<'a> Ahead<'a> {
 
     /// What keeps its address though it is to go.
     fn hold(&self) -> Option<&Wait> {
-        let holds =
-            |wait: &&&Wait| matches!(wait, Wait::Protected { .. } | Wait::DefinitionDeleted);
-        self.waits.iter().find(holds).copied()
+        self.waits.iter().find(|wait| wait.is_hold()).copied()
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {

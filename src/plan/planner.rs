@@ -104,15 +104,17 @@ impl<'a> Draft<'a> {
 
     /// The first thing this Eip waits for.
     pub fn wait_of(&self, eip: &Key) -> Option<&Wait> {
-        let mut notes = self.plan.notes.iter();
-        notes.find(|note| matches!(&note.subject, Subject::Eip(key) if key == eip)).map(|n| &n.wait)
+        self.waits_of(eip).next()
     }
 
     /// What keeps its address, though the Eip is to go.
     pub fn hold_of(&self, eip: &Key) -> Option<&Wait> {
-        let holds = |wait: &&Wait| matches!(wait, Wait::Protected { .. } | Wait::DefinitionDeleted);
-        let of_it = |note: &&Note| matches!(&note.subject, Subject::Eip(key) if key == eip);
-        self.plan.notes.iter().filter(of_it).map(|note| &note.wait).find(holds)
+        self.waits_of(eip).find(|wait| wait.is_hold())
+    }
+
+    fn waits_of(&self, eip: &Key) -> impl Iterator<Item = &Wait> {
+        let of_it = move |note: &&Note| matches!(&note.subject, Subject::Eip(key) if key == eip);
+        self.plan.notes.iter().filter(of_it).map(|note| &note.wait)
     }
 
     /// Steps planned so far for the Eip with this uid.

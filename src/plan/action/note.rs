@@ -167,6 +167,11 @@ impl Wait {
         if begins { word } else { format!("Error{word}") }
     }
 
+    /// Whether it keeps an address that would otherwise be given back.
+    pub fn is_hold(&self) -> bool {
+        matches!(self, Self::Protected { .. } | Self::DefinitionDeleted)
+    }
+
     /// The text without what changes from look to look, so that a status that repeats it and a
     /// log that suppresses repetitions stay still.
     pub fn lasting_text(&self) -> String {

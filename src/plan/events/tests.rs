@@ -42,6 +42,7 @@ fn told(performed: &[Performed]) -> Vec<Event> {
 fn an_address_that_comes_is_told_on_its_eip_and_on_the_pod() {
     let status = Status {
         ip: Some("203.0.113.7".into()),
+        association: Some("a".into()),
         pod: Some("web-0".into()),
         ready: true,
         reason: "Associated".into(),
@@ -64,11 +65,13 @@ fn an_address_that_comes_is_told_on_its_eip_and_on_the_pod() {
     let mut before = world();
     let eips = before.eips.known_mut().unwrap();
     eips.get_mut(&web()).unwrap().status =
-        Status { association: Some("a".into()), ..status.clone() };
+        Status { interface: Some("eni-a".into()), ..status.clone() };
     let after = |status| events(&before, &[record(status)], &Plan::default(), &mut Said::default());
     assert_eq!(after(status.clone()), []);
     assert_eq!(after(Status { pod: Some("web-1".into()), ..status.clone() }).len(), 1);
     assert_eq!(after(Status { ip: Some("203.0.113.8".into()), ..status.clone() }).len(), 2);
+    // Another pod of that name, which came within one look.
+    assert_eq!(after(Status { association: Some("b".into()), ..status.clone() }).len(), 2);
     let refused = End::Changed("no".into());
     let not_done = Performed { end: refused, ..record(status) };
     assert_eq!(told(&[not_done]), []);

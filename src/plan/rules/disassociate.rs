@@ -2,8 +2,9 @@
 //!
 //! So does one of an Eip that is gone, from the pod of the Eip that has its name now.
 //!
-//! It leaves at once, except a healthy pod that DNS still points at: there the annotations go
-//! first, in the round before, since nobody is exposed meanwhile.
+//! What leaves is the association that was seen ([`Action::Disassociate`]), never whatever is on
+//! the IP by then. It leaves at once, except a healthy pod that DNS still points at: there the
+//! annotations go first, in the round before, since nobody is exposed meanwhile.
 
 use std::net::IpAddr;
 
@@ -16,31 +17,19 @@ use crate::plan::snapshot::{Address, AllocationId, Snapshot};
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
         for (id, address) in &claim.addresses {
-            let Some(association) = &address.association else { continue };
+            let Some(action) = Action::disassociation(id, address) else { continue };
             let Some(reason) = reason_to_leave(draft.snapshot, claim, address) else { continue };
             if is_advertised(draft.snapshot, claim, id, address) {
                 continue;
             }
-            let action = Action::Disassociate {
-                address: (*id).clone(),
-                ip: address.ip.clone(),
-                association: association.clone(),
-                private_ip: address.shown_private_ip(),
-            };
             draft.step(claim, action, reason);
         }
         let Seat::Pod(target) = &claim.seat else { continue };
         for (id, address) in namesakes(draft.snapshot, claim) {
-            if let Some(association) = &address.association
+            if let Some(action) = Action::disassociation(id, address)
                 && address.private_ip == Some(target.ip)
                 && !claim.addresses.is_empty()
             {
-                let action = Action::Disassociate {
-                    address: id.clone(),
-                    ip: address.ip.clone(),
-                    association: association.clone(),
-                    private_ip: target.ip.to_string(),
-                };
                 draft.step(claim, action, Reason::EipGone);
             }
         }

@@ -67,21 +67,11 @@ fn exposed(draft: &mut Draft<'_>) {
         return;
     }
     for (id, address) in orphans(draft.snapshot) {
-        let Some(association) = &address.association else { continue };
+        let Some(action) = Action::disassociation(id, address) else { continue };
         if draft.ends(id) || carrier(draft.snapshot, id, address).is_some() {
             continue;
         }
-        let action = disassociation(id, address, association);
         draft.step_for(&eip_of(address), &address.eip, action, Reason::EipAndPodGone);
-    }
-}
-
-fn disassociation(id: &AllocationId, address: &Address, association: &str) -> Action {
-    Action::Disassociate {
-        address: id.clone(),
-        ip: address.ip.clone(),
-        association: association.to_owned(),
-        private_ip: address.shown_private_ip(),
     }
 }
 
@@ -110,18 +100,15 @@ pub fn carrier<'a>(
 fn end(draft: &mut Draft<'_>, id: &AllocationId, address: &Address) {
     let eip = eip_of(address);
     let seconds = draft.snapshot.recent.unclaimed.get(id).copied().unwrap_or(0);
-    let (uid, ip) = (address.eip.clone(), address.ip.clone());
-    let action = match &address.association {
-        Some(association) => disassociation(id, address, association),
-        None => Action::Release {
-            address: id.clone(),
-            ip,
-            eip: eip.clone(),
-            eip_uid: uid.clone(),
-            orphan: true,
-        },
+    let release = || Action::Release {
+        address: id.clone(),
+        ip: address.ip.clone(),
+        eip: eip.clone(),
+        eip_uid: address.eip.clone(),
+        orphan: true,
     };
-    draft.step_for(&eip, &uid, action, Reason::Unclaimed { seconds });
+    let action = Action::disassociation(id, address).unwrap_or_else(release);
+    draft.step_for(&eip, &address.eip, action, Reason::Unclaimed { seconds });
 }
 
 /// In how many seconds it may be released; never, as things are, when absent.

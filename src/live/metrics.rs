@@ -1,5 +1,5 @@
-//! What is counted and measured, served at `/metrics` for Prometheus, and sent over OTLP where there
-//! is a collector.
+//! What is counted and measured, served at `/metrics` for Prometheus, and sent over OTLP where
+//! there is a collector.
 //!
 //! One list ([`LIST`]) makes the metrics of both and their table in the README. Where
 //! controller-runtime and the AWS controllers have a name for a thing it is that one, so that

@@ -35,6 +35,9 @@
 //! - What did the older operator leave on pods? [`plan::rules`] `unblock`
 //! - What do annotations and status say, and when? [`plan::rules`] `annotate` `clear` `record`
 //! - What is an Event, when is one told, and who sends it? [`plan::events`] `live::recorder`
+//! - Which reasons and conditions are there, which of them need a person, and which are Events?
+//!   [`plan::conditions`]
+//! - What is said of a part that could not be read? [`plan::rules`] `unread`
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
@@ -55,7 +58,7 @@
 //! - What runs a cycle? `live::operator`
 //! - What starts a cycle? `live::wake` `live::watch`
 //! - Which of several operators acts, and until when? `live::lease`, `Operator::may_act_until` in
-//!   `live::operator`
+//!   `live::operator`; before each change [`plan::execution`] asks whether that time is over
 //! - How are the parts put together, and taken apart? `live::serve`
 //! - What are the labels, annotations, finalizers and tags called? [`plan::names`]
 //! - In which order is the world read? `live::observe`

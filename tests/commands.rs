@@ -67,6 +67,9 @@ fn the_exit_code_says_whether_anything_would_be_changed() {
     assert_eq!(code(STORY, &["--detailed-exitcode"]), Some(2));
     assert_eq!(code("plans/nothing_to_do.md", &["--detailed-exitcode"]), Some(0));
     assert_eq!(code("plans/none.md", &["--detailed-exitcode"]), Some(1));
+    // What a file does not know is not "nothing to do".
+    assert_eq!(code("plans/an_unknown_part.md", &["--detailed-exitcode"]), Some(1));
+    assert_eq!(code("plans/an_unknown_part.md", &[]), Some(0));
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn a_snapshot_is_redacted_from_a_file_too_and_leads_to_the_same_steps() {
         .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let plan = told(&child.wait_with_output().unwrap().stdout);
-    let summary = "1 to allocate, 1 to associate, 3 to write. Nothing was changed.";
+    let summary = "1 to allocate (4 of 5 left), 1 to associate, 3 to write. Nothing";
     assert!(plan.contains(summary), "{plan}");
 }
 

@@ -44,7 +44,7 @@ pub struct PlanArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
     /// Exit with 0 when there is nothing to do, with 2 when something would be changed, with 1 when
-    /// it is not known
+    /// not everything could be read
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Colours; "auto" means on a terminal, unless NO_COLOR is set
@@ -83,8 +83,14 @@ pub struct ExplainArgs {
 pub struct DoctorArgs {
     /// Ask AWS about this address of the cluster, with DryRun, instead of about one that is made
     /// up: a policy that allows things by an address's tags refuses what has none
-    #[arg(long, value_name = "ALLOCATION_ID")]
+    #[arg(long, value_name = "ALLOCATION_ID", value_parser = allocation_id)]
     pub address: Option<String>,
+}
+
+fn allocation_id(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("eipalloc-").unwrap_or_default();
+    let is_id = !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+    is_id.then(|| text.to_owned()).ok_or_else(|| "accepted: an id as eipalloc-0a1b2c3d".to_owned())
 }
 
 /// The shell.

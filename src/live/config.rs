@@ -28,7 +28,7 @@ use crate::plan::snapshot::Settings;
 
 /// The command line of `eip-operator`.
 #[derive(Debug, Parser)]
-#[command(name = "eip-operator", version, about, max_term_width = 100)]
+#[command(name = "eip-operator", version, propagate_version = true, about, max_term_width = 100)]
 pub struct Cli {
     /// What to do; the loop when nothing is said, so that a Deployment needs no arguments.
     #[command(subcommand)]

@@ -44,7 +44,8 @@ pub fn plan(args: &PlanArgs, raw: &Raw) -> anyhow::Result<ExitCode> {
         Output::Yaml => serde_saphyr::to_string(&report)?,
     };
     print(&text)?;
-    if observed {
+    // What a file does not know is not "nothing to do" for a script, either.
+    if observed || args.detailed_exitcode {
         complete(&snapshot)?;
     }
     let changes = args.detailed_exitcode && report.changes();

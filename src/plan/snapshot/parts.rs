@@ -39,7 +39,7 @@ impl FromStr for Key {
             {
                 Ok(Self::new(namespace, name))
             }
-            _ => Err(format!("key {text:?} is not of the form NAMESPACE/NAME")),
+            _ => Err(format!("{text:?} is not of the form NAMESPACE/NAME")),
         }
     }
 }

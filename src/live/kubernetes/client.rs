@@ -23,15 +23,16 @@ pub struct Clients {
 pub enum ClientError {
     /// Neither a kubeconfig nor a service account.
     #[error("no way to the cluster: neither KUBECONFIG nor a service account is usable: {0}")]
-    Infer(#[from] kube::config::InferConfigError),
+    // Its text has that of its causes already.
+    Infer(kube::config::InferConfigError),
     /// The configuration is unusable.
-    #[error("the cluster's configuration is unusable: {0}")]
+    #[error("the cluster's configuration is unusable")]
     Build(#[from] kube::Error),
 }
 
 /// The clients for the cluster that the kubeconfig or the service account names.
 pub async fn clients() -> Result<Clients, ClientError> {
-    let config = Config::infer().await?;
+    let config = Config::infer().await.map_err(ClientError::Infer)?;
     Ok(Clients {
         calls: Client::try_from(for_calls(config.clone()))?,
         watches: Client::try_from(for_watches(config))?,

@@ -73,6 +73,8 @@ metrics! {
         "Cycles that could not read everything";
     cycle_seconds: histogram "controller_runtime_reconcile_time_seconds" ["controller"]
         "How long cycles took";
+    part_seconds: histogram "eip_operator_cycle_part_seconds" ["part"]
+        "How long the parts of cycles took: observe, plan, act";
     leader: gauge "leader_election_master_status" ["name"]
         "1 while this process may act, 0 while it stands by";
     aws_calls: counter "aws_api_calls_total" ["service", "operation", "status_code", "error_code"]
@@ -130,6 +132,8 @@ impl Default for Metrics {
 #[derive(Debug)]
 pub struct CycleTold<'a> {
     pub took: Duration,
+    /// What of that was which part, by its name.
+    pub parts: [(&'static str, Duration); 3],
     pub complete: bool,
     pub left: bool,
     /// The world that it saw.
@@ -231,6 +235,9 @@ impl Metrics {
         labels.push(("result", result.to_owned()));
         families.cycles.inc(&labels);
         families.cycle_seconds.observe(&controller, told.took);
+        for (part, took) in told.parts {
+            families.part_seconds.observe(&vec![("part", part.to_owned())], took);
+        }
         let (now, none) = (seconds_since_1970(), Labels::new());
         families.last_cycle.set(&none, now);
         if told.complete {

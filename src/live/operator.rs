@@ -23,7 +23,7 @@ use super::observe::{Base, observe};
 use super::perform::Hands;
 use super::recorder::Events;
 use super::wake::{Mailbox, Wake};
-use crate::plan::action::Step;
+use crate::plan::action::{Plan, Step};
 use crate::plan::events::{Said, events};
 use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::recent::Memory;
@@ -122,6 +122,7 @@ impl Operator {
         let look = Look { at: Timestamp::now(), cycle: self.cycles, snapshot: snapshot.clone() };
         self.last_look.send_replace(Some(Arc::new(look)));
         let complete = self.say_unread(&snapshot);
+        let observed = Instant::now();
         let planning = info_span!("plan", plan = Empty);
         let forecast = planning.in_scope(|| forecast(&snapshot));
         let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &forecast);
@@ -129,25 +130,38 @@ impl Operator {
         drop(planning);
         Span::current().record("plan", &digest);
         self.hands.plan = digest;
+        let planned = Instant::now();
         let acted = match self.dry_run {
             true => Acted::default(),
             false => self.act(&mut snapshot, mailbox).await,
         };
-        self.tell(&acted, &forecast, complete, began.elapsed());
+        let parts = [
+            ("observe", observed - began),
+            ("plan", planned - observed),
+            ("act", planned.elapsed()),
+        ];
+        self.tell(&acted, &forecast, complete, parts);
         let left = acted.left;
         let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
     }
 
     /// Metrics, and Events, of what this cycle has come to; a dry run tells no Events.
-    fn tell(&mut self, acted: &Acted, forecast: &Forecast, complete: bool, took: Duration) {
+    fn tell(
+        &mut self,
+        acted: &Acted,
+        forecast: &Forecast,
+        complete: bool,
+        parts: [(&'static str, Duration); 3],
+    ) {
         let Some(look) = self.last_look.borrow().clone() else { return };
         let (plan, performed) = (forecast_plan(&forecast.rounds), acted.performed.as_slice());
-        let first = forecast.rounds.first().cloned().unwrap_or_default();
-        let exposed = self.exposures.see(&first, performed);
+        let none = Plan::default();
+        let exposed = self.exposures.see(forecast.rounds.first().unwrap_or(&none), performed);
         let (left, seen) = (acted.left, &look.snapshot);
         self.metrics.cycle(&CycleTold {
-            took,
+            took: parts.iter().map(|(_, took)| *took).sum(),
+            parts,
             complete,
             left,
             seen,

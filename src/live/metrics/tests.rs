@@ -32,6 +32,7 @@ fn told(metrics: &Metrics, complete: bool, performed: &[Performed]) {
     let plan = forecast_plan(&forecast(&seen).rounds);
     metrics.cycle(&CycleTold {
         took: Duration::from_millis(300),
+        parts: ["observe", "plan", "act"].map(|part| (part, Duration::from_millis(100))),
         complete,
         left: false,
         seen: &seen,
@@ -74,6 +75,8 @@ fn a_cycle_is_told_in_numbers() {
         r#"controller_runtime_reconcile_errors_total{controller="eip"} 1"#,
         r#"controller_runtime_reconcile_time_seconds_count{controller="eip"} 2"#,
         r#"controller_runtime_reconcile_time_seconds_bucket{le="0.5",controller="eip"} 2"#,
+        r#"eip_operator_cycle_part_seconds_count{part="observe"} 2"#,
+        r#"eip_operator_cycle_part_seconds_count{part="act"} 2"#,
         r#"eip_operator_actions_total{op="disassociate",result="done"} 1"#,
         r#"eip_operator_actions_total{op="disassociate",result="changed"} 1"#,
         r#"eip_operator_addresses{state="associated"} 1.0"#,

@@ -175,7 +175,8 @@ pub fn crd_yaml() -> Result<String, CrdError> {
 
 /// Refuses a cluster that stores Eips in another version than v1: read as v1 they name no pod, and
 /// their addresses would be taken off their pods. Whoever may not read the definition is not
-/// stopped here, for each look says so.
+/// stopped here: an Eip that names no pod keeps its address where it is, see `seat` of
+/// [`crate::plan::claims`].
 pub async fn stored_as_v1(client: Client) -> Result<(), CrdError> {
     match other_versions(&Api::all(client)).await {
         Err(CrdError::Forbidden(..)) => Ok(()),

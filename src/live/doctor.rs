@@ -100,8 +100,6 @@ async fn examine(args: &DoctorArgs, config: &Config) -> anyhow::Result<(String, 
             instances = of_kubernetes(&client, &kubernetes, config, &mut findings).await;
         }
     }
-    // What is tried is refused for its tags, or not, whatever uid they say.
-    let uid = uid.unwrap_or_else(|| "unknown".to_owned());
     findings.extend(of_aws(args, config, uid, instances).await);
     Ok((head, findings))
 }
@@ -127,7 +125,7 @@ async fn of_kubernetes(
 async fn of_aws(
     args: &DoctorArgs,
     config: &Config,
-    uid: String,
+    uid: Option<String>,
     instances: BTreeSet<String>,
 ) -> Vec<Finding> {
     let sdk = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
@@ -136,10 +134,14 @@ async fn of_aws(
         let todo = "set AWS_REGION to the Region of the cluster's nodes";
         return vec![Finding::fail("aws", "no Region is set", todo)];
     };
+    let knows_uid = uid.is_some();
+    // What is tried is refused for its tags, or not, whatever uid they say.
+    let uid = uid.unwrap_or_else(|| "unknown".to_owned());
     let cluster = Cluster { name: config.cluster_name.clone(), uid };
     let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
     let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc, &Metrics::default());
-    let asked = actions::Asked { region, cluster, instances, address: args.address.clone() };
+    let asked =
+        actions::Asked { region, cluster, knows_uid, instances, address: args.address.clone() };
     let (mut findings, answers) = actions::tried(&ec2, &asked, config.dry_run).await;
     if answers {
         findings.push(actions::quota(quotas::asked(&sdk, &ec2).await));

@@ -172,6 +172,7 @@ impl Ec2 {
         let names = some.join(", ");
         let of_instances = filter("attachment.instance-id", some);
         let call = self.client.describe_network_interfaces().filters(of_instances);
+        let call = call.include_managed_resources(true);
         let answer = call.send().await.map_err(|error| read_failure(&error))?;
         let vpc = answer.network_interfaces().iter().find_map(|interface| interface.vpc_id());
         vpc.map(str::to_owned).ok_or_else(|| Failure {

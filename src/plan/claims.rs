@@ -55,7 +55,7 @@ pub enum Seat<'a> {
     Draining(Target<'a>),
     /// Nowhere.
     Nowhere(Absence),
-    /// The pods could not be read.
+    /// The pods could not be read, or the Eip names none.
     Unknown,
 }
 
@@ -201,6 +201,10 @@ fn seat<'a>(
     served: &BTreeMap<Key, &Uid>,
 ) -> Seat<'a> {
     let Some(pods) = snapshot.pods.known() else { return Seat::Unknown };
+    // The schema allows no such Eip: what it named was lost in a conversion between versions.
+    if eip.pod.is_empty() {
+        return Seat::Unknown;
+    }
     let pod_key = key.sibling(&eip.pod);
     let pod = pods.get(&pod_key);
     if let Some(owner) = &eip.autocreated_for

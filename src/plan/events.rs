@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::action::{Absence, Action, Note, Plan, Subject, Wait};
-use super::conditions::{ASSOCIATED, DISASSOCIATED, RELEASED, is_event};
+use super::action::{Action, Note, Plan, Subject, Wait};
+use super::conditions::{self, ASSOCIATED, DISASSOCIATED, Ends, RELEASED, Shown, Told, is_event};
 use super::execution::End;
 use super::rounds::Performed;
 use super::snapshot::{Key, Snapshot, Status, Uid};
@@ -131,14 +131,15 @@ fn of_pods(before: &Snapshot, plan: &Plan, said: &mut Said) -> Vec<Event> {
     events
 }
 
+/// Codes of failed calls are in no list of ours.
 fn needs_a_person(wait: &Wait) -> bool {
+    let on_pods = |told: &Told| matches!(told.shown, Shown::Pod | Shown::Both);
     match wait {
-        Wait::NameTaken { .. } | Wait::PredecessorProtected { .. } => true,
-        Wait::Pod { absence, .. } => {
-            matches!(absence, Absence::HostNetwork | Absence::Ipv6Only)
-        }
         Wait::PausedAfterError { .. } => true,
-        _ => false,
+        wait => {
+            let told = conditions::of(&wait.code());
+            told.is_some_and(|told| told.ends == Ends::ByAPerson && on_pods(told))
+        }
     }
 }
 

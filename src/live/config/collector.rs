@@ -97,10 +97,17 @@ impl Standard<'_> {
 
     /// Where a signal goes: to our endpoint, else to its own, else to the one of all signals.
     fn goes_to(&mut self, signal: &str, ours: &Option<String>) -> Option<String> {
+        let own = |what| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
+        // Without an endpoint it may name what another program sends with.
+        let named = [own("ENDPOINT"), "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()]
+            .iter()
+            .any(|name| values::given(&self.raw.otel.get(name).cloned()).is_some());
+        if ours.is_none() && !named {
+            return None;
+        }
         if !self.read(&format!("OTEL_{signal}_EXPORTER"), values::exporter).unwrap_or(true) {
             return None;
         }
-        let own = |what| format!("OTEL_EXPORTER_OTLP_{signal}_{what}");
         if ours.is_some() {
             self.judge(&own);
             return ours.clone();

@@ -52,6 +52,8 @@ pub const ACTIONS: [Action; 8] =
 pub(super) struct Asked {
     pub region: String,
     pub cluster: Cluster,
+    /// Whether the cluster's uid is known: whose an address is follows from it.
+    pub knows_uid: bool,
     /// Of the nodes.
     pub instances: BTreeSet<String>,
     /// The address to ask about, if a person has named one.
@@ -70,9 +72,12 @@ pub(super) async fn tried(ec2: &Ec2, asked: &Asked, only_reads: bool) -> (Vec<Fi
         address.cluster.as_ref() == Some(&asked.cluster.uid)
     };
     let owned = addresses.as_ref().map_or(0, |all| all.values().filter(ours).count());
-    let seen = addresses.as_ref().map(|_| match owned {
-        1 => "1 address is this cluster's".to_owned(),
-        many => format!("{many} addresses are this cluster's"),
+    let seen = addresses.as_ref().map(|all| match (asked.knows_uid, owned) {
+        (false, _) => {
+            format!("addresses that bear this cluster's name: {}; its uid is not known", all.len())
+        }
+        (_, 1) => "1 address is this cluster's".to_owned(),
+        (_, many) => format!("{many} addresses are this cluster's"),
     });
     let mut findings = vec![read(&ADDRESSES, seen.map_err(Clone::clone))];
     let interface = ec2.interface_of(&asked.instances).await;
@@ -85,7 +90,10 @@ pub(super) async fn tried(ec2: &Ec2, asked: &Asked, only_reads: bool) -> (Vec<Fi
     if let (Some(id), Ok(mut all)) = (&asked.address, addresses) {
         subject.address =
             all.remove(id).filter(|one| ours(&one)).map(|address| (id.clone(), address));
-        if subject.address.is_none() {
+        if subject.address.is_none() && !asked.knows_uid {
+            let seen = format!("nothing was tried on {id}, for this cluster's uid is not known");
+            findings.push(Finding::warn("--address", seen, "see what is said of kubernetes"));
+        } else if subject.address.is_none() {
             let seen = format!("{id} does not bear the tags of this cluster");
             let todo = "name one that \"eip-operator snapshot\" lists among its addresses";
             findings.push(Finding::fail("--address", seen, todo));
@@ -102,6 +110,10 @@ pub(super) async fn tried(ec2: &Ec2, asked: &Asked, only_reads: bool) -> (Vec<Fi
         if let Some(change) = action.change {
             let tried = ec2.try_change(change, &subject).await;
             findings.push(judged(&action, subject.is_made_up(change), &tried));
+            // One that heeds it on reads may not on changes; the first is a purchase, given back.
+            if matches!(tried, Tried::Done | Tried::Bought { .. }) {
+                break;
+            }
         }
     }
     (findings, true)
@@ -210,8 +222,12 @@ pub(super) fn judged(action: &Action, is_made_up: bool, tried: &Tried) -> Findin
     let (code, message) = match tried {
         Tried::Told { code, message } => (code.as_str(), message.as_str()),
         Tried::Done => {
-            let seen = "was carried out in spite of DryRun, on what nobody has";
-            return Finding::warn(name, seen, "see what AWS_ENDPOINT_URL names: it is not EC2");
+            let todo = "see what AWS_ENDPOINT_URL names: it is not EC2";
+            let seen = "was carried out in spite of DryRun";
+            return match is_made_up {
+                true => Finding::warn(name, format!("{seen}, on what nobody has"), todo),
+                false => Finding::fail(name, format!("{seen}, on the address of --address"), todo),
+            };
         }
         Tried::Bought { address, given_back } => {
             let seen = format!("{address} was bought in spite of DryRun");

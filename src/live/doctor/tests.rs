@@ -106,6 +106,9 @@ fn every_other_answer_says_what_it_is() {
 fn what_was_carried_out_in_spite_of_dry_run_is_told() {
     let finding = judged(&action(Change::Release), true, &Tried::Done);
     assert_eq!(finding.grade, Grade::Warn);
+    // Of a real address it is no riddle but a loss.
+    let finding = judged(&action(Change::Release), false, &Tried::Done);
+    assert_eq!(finding.grade, Grade::Fail);
     let bought = |given_back| Tried::Bought { address: "eipalloc-1".to_owned(), given_back };
     let finding = judged(&action(Change::Allocate), false, &bought(true));
     assert!(finding.grade == Grade::Fail && finding.seen.ends_with("and given back"));

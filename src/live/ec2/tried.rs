@@ -89,6 +89,7 @@ impl Ec2 {
         let some = instances.iter().take(VALUES_A_CALL).cloned();
         let call = self.client.describe_network_interfaces();
         let call = call.filters(filter("attachment.instance-id", some));
+        let call = call.include_managed_resources(true);
         let call = match self.vpc.get() {
             Some(vpc) => call.filters(filter("vpc-id", [vpc.clone()])),
             None => call,

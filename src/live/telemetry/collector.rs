@@ -20,6 +20,9 @@ use super::TelemetryError;
 use super::export::Told;
 use crate::live::config::{Collector, Config};
 
+/// How long an attribute may be looked for.
+const REGION_WITHIN: Duration = Duration::from_secs(1);
+
 /// Traces, if they are sent.
 pub fn traces(
     collector: &Collector,
@@ -94,10 +97,12 @@ pub fn metadata(headers: &BTreeMap<String, String>) -> Result<MetadataMap, Strin
     Ok(MetadataMap::from_headers(map))
 }
 
-/// The Region, from where the SDK takes it, too.
+/// The Region, from where the SDK takes it, too; none where that takes long, for nothing is logged
+/// before.
 pub async fn region() -> Option<String> {
-    let region = RegionProviderChain::default_provider().region().await;
-    region.map(|region| region.to_string())
+    let chain = RegionProviderChain::default_provider();
+    let region = tokio::time::timeout(REGION_WITHIN, chain.region()).await;
+    region.ok().flatten().map(|region| region.to_string())
 }
 
 /// Who sends. What a person says in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` wins.

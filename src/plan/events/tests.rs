@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::action::{Reason, Step};
+use crate::plan::action::{Absence, Reason, Step};
 use crate::plan::forecast::Outcome;
 use crate::plan::planner::plan;
 

@@ -100,7 +100,7 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
         }
     }
     if eip.autocreated_for.is_some() && matches!(claim.seat, Seat::Draining(_)) {
-        return Some(Wait::Pod { pod: claim.pod_key(), absence: Absence::WithoutIp });
+        return Some(Wait::Pod { pod: claim.pod_key(), absence: Absence::Terminating });
     }
     // Whether another Eip serves the pod, or the pod can carry an address at all, is not known.
     if let (Seat::Unknown, Some(why)) = (&claim.seat, draft.snapshot.pods.why_unknown()) {

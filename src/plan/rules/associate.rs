@@ -21,6 +21,10 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             Seat::Draining(target) if !claim.is_on(target) => {
                 nowhere(draft, claim, Absence::Terminating);
             }
+            Seat::Unknown if claim.eip.pod.is_empty() && draft.wait_of(claim.key).is_none() => {
+                let wait = Wait::InvalidPodName { pod: String::new() };
+                draft.wait(Subject::Eip(claim.key.clone()), wait);
+            }
             Seat::Draining(_) | Seat::Unknown => {}
         }
     }

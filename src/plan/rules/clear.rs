@@ -4,7 +4,7 @@
 //! wrote on a pod of theirs is not touched.
 
 use crate::plan::action::{Action, Reason};
-use crate::plan::claims::Claim;
+use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
 use crate::plan::rules::orphans::carrier;
 use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
@@ -46,6 +46,10 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 }
 
 fn stays(snapshot: &Snapshot, claim: &Claim<'_>, key: &Key, pod: &Pod, id: &AllocationId) -> bool {
+    // Where it belongs is not known: it stays, and so does what is said of it.
+    if claim.seat == Seat::Unknown {
+        return !claim.ends(snapshot);
+    }
     let Some(target) = claim.seat.keeps() else { return false };
     let there = claim
         .addresses

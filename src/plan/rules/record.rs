@@ -53,7 +53,9 @@ fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {
         None => {
             status.allocation.clone_from(&old.allocation);
             status.ip.clone_from(&old.ip);
-            status.missing = status.allocation.is_some();
+            // It was asked for by its id, unless that could not be done.
+            let asked = draft.snapshot.untagged.known().is_some();
+            status.missing = status.allocation.is_some() && (asked || old.missing);
         }
     }
     let carrier = claim.seat.keeps().filter(|target| claim.is_on(target));

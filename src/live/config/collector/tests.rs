@@ -133,8 +133,12 @@ fn what_counts_is_judged_and_told_once() {
 
 #[test]
 fn what_is_there_for_other_programs_is_not_judged() {
-    let others =
-        [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_TRACES_SAMPLER", "xray")];
+    let others = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_TRACES_SAMPLER", "xray"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+    ];
     assert_eq!(checked(&others), None);
     let ours = Raw { opentelemetry_endpoint: given("http://ours:4317"), ..raw(&others[..1]) };
     assert!(Config::check(&ours).unwrap().collector.is_some());

@@ -1,8 +1,9 @@
 //! Calls with `DryRun`: whether they would be allowed, without being made.
 //!
 //! EC2 answers such a call with an error in any case: `DryRunOperation`, or what stands against it.
-//! An endpoint that only plays EC2 may carry it out all the same, so what is sent is such that
-//! nothing would be changed by that, with one exception: a purchase is given back at once.
+//! An endpoint that only plays EC2 may carry it out all the same. What is sent is such that nothing
+//! would be changed by that, but for a purchase, which comes first, is given back at once, and is
+//! the last call then; and but for an address that a person has named.
 
 use std::collections::BTreeSet;
 

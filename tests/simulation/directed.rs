@@ -177,3 +177,24 @@ fn an_eip_that_comes_back_twice_takes_its_address_up_twice_and_announces_it_all_
     let done = |verb| world.run.effects.get(verb).copied().unwrap_or(0);
     assert_eq!((done("tag"), done("clear"), done("annotate"), done("allocate")), (2, 0, 1, 1));
 }
+
+#[test]
+fn what_a_person_puts_on_a_strangers_pod_leaves_it_while_its_own_association_is_refused() {
+    for seed in 1..20 {
+        let mut scenario = scenario(
+            seed * 2,
+            vec![
+                (0, pod(shop("job"), false)),
+                (5 * SECOND, pod(shop("web-0"), false)),
+                (5 * SECOND, eip(shop("web"), "web-0")),
+                // By then the next try is minutes away.
+                (320 * SECOND, User::Move { nth: 0 }),
+            ],
+        );
+        let (verb, code, namespace) = ("associate", "AuthFailure", None);
+        scenario.broken = Some(Broken { verb, code, namespace });
+        // So that the pods hold all IPs: in half of these worlds it comes to the other one's.
+        scenario.slots = 1;
+        keeps_all_promises(scenario);
+    }
+}

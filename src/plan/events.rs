@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::action::{Action, Note, Plan, Subject, Wait};
-use super::conditions::{self, ASSOCIATED, DISASSOCIATED, Ends, RELEASED, Shown, Told, is_event};
+use super::conditions::{self, ASSOCIATED, DISASSOCIATED, Ends, RELEASED, is_event};
 use super::execution::End;
 use super::rounds::Performed;
 use super::snapshot::{Key, Snapshot, Status, Uid};
@@ -133,13 +133,9 @@ fn of_pods(before: &Snapshot, plan: &Plan, said: &mut Said) -> Vec<Event> {
 
 /// Codes of failed calls are in no list of ours.
 fn needs_a_person(wait: &Wait) -> bool {
-    let on_pods = |told: &Told| matches!(told.shown, Shown::Pod | Shown::Both);
     match wait {
         Wait::PausedAfterError { .. } => true,
-        wait => {
-            let told = conditions::of(&wait.code());
-            told.is_some_and(|told| told.ends == Ends::ByAPerson && on_pods(told))
-        }
+        wait => conditions::of(&wait.code()).is_some_and(|told| told.ends == Ends::ByAPerson),
     }
 }
 

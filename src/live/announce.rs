@@ -11,11 +11,8 @@ use tracing::{debug, info};
 use super::config::LogFormat;
 use super::wake::Wake;
 use crate::plan::action::{Plan, Step};
-use crate::plan::forecast::Forecast;
 use crate::plan::snapshot::{Quota, Snapshot};
-use crate::plan::text::{
-    escaped, forecast_plan, plan_digest, plan_lines, step_line, summary, world_diff,
-};
+use crate::plan::text::{escaped, plan_digest, plan_lines, step_line, summary, world_diff};
 
 /// A plan that does not change is said again so seldom.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
@@ -47,25 +44,25 @@ impl Announcer {
         Self { format, dry_run, served_at, last: None }
     }
 
-    /// Logs where this cycle leads. Nothing to do, or nothing new: at debug. Returns the digits
-    /// that stand for the plan.
+    /// Logs where this cycle leads: its plan, and the world in the end. Nothing to do, or nothing
+    /// new: at debug. Returns the digits that stand for the plan.
     pub fn announce(
         &mut self,
         cycle: u64,
         wakes: &BTreeSet<Wake>,
         snapshot: &Snapshot,
-        forecast: &Forecast,
+        end: &Snapshot,
+        plan: &Plan,
     ) -> String {
-        let plan = forecast_plan(&forecast.rounds);
-        let digest = plan_digest(&plan);
+        let digest = plan_digest(plan);
         let quota = snapshot.quota.as_ref();
         let trigger = wakes.iter().map(|wake| wake.as_str()).collect::<Vec<_>>().join(",");
-        if !self.is_news(&plan, &digest) {
-            debug!(plan = digest, cycle, trigger, "plan: {}", summary(&plan, quota));
+        if !self.is_news(plan, &digest) {
+            debug!(plan = digest, cycle, trigger, "plan: {}", summary(plan, quota));
             return digest;
         }
-        let diff = self.cut(&world_diff(snapshot, &forecast.end));
-        let news = News { plan: &plan, digest: &digest, cycle, trigger, quota, diff };
+        let diff = self.cut(&world_diff(snapshot, end));
+        let news = News { plan, digest: &digest, cycle, trigger, quota, diff };
         match self.format {
             LogFormat::Text => self.say_text(&news),
             LogFormat::Json => self.say_json(&news),

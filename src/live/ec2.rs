@@ -16,6 +16,8 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, Config};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::allocate_address::builders::AllocateAddressFluentBuilder;
+use aws_sdk_ec2::operation::create_tags::builders::CreateTagsFluentBuilder;
 use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag, TagSpecification};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::OnceCell;
@@ -147,7 +149,7 @@ impl Ec2 {
             return Ok(found);
         }
         let instances = lookups.iter().map(|lookup| lookup.instance.clone()).collect();
-        let vpc = self.vpc.get_or_try_init(|| self.vpc_of(instances)).await?.clone();
+        let vpc = self.vpc.get_or_try_init(|| self.vpc_of(&instances)).await?.clone();
         let in_vpc = || filter("vpc-id", [vpc.clone()]);
         for batch in lookups.chunks(IPS_A_CALL) {
             let ips = batch.iter().map(|lookup| lookup.ip.to_string());
@@ -167,18 +169,17 @@ impl Ec2 {
     }
 
     /// The VPC of any of these instances: one that is ending has no interface any more.
-    async fn vpc_of(&self, instances: BTreeSet<String>) -> Result<String, Failure> {
-        let some: Vec<String> = instances.into_iter().take(VALUES_A_CALL).collect();
-        let names = some.join(", ");
-        let of_instances = filter("attachment.instance-id", some);
-        let call = self.client.describe_network_interfaces().filters(of_instances);
-        let call = call.include_managed_resources(true);
-        let answer = call.send().await.map_err(|error| read_failure(&error))?;
-        let vpc = answer.network_interfaces().iter().find_map(|interface| interface.vpc_id());
-        vpc.map(str::to_owned).ok_or_else(|| Failure {
-            code: "VpcUnknown".to_owned(),
-            message: format!("no interface of {names} names its VPC; set VPC_ID"),
-            meaning: Meaning::Retry,
+    async fn vpc_of(&self, instances: &BTreeSet<String>) -> Result<String, Failure> {
+        let found = self.interface_of(instances).await?;
+        found.map(|(_, vpc)| vpc).ok_or_else(|| {
+            let some: Vec<&str> =
+                instances.iter().take(VALUES_A_CALL).map(String::as_str).collect();
+            let names = some.join(", ");
+            Failure {
+                code: "VpcUnknown".to_owned(),
+                message: format!("no interface of {names} names its VPC; set VPC_ID"),
+                meaning: Meaning::Retry,
+            }
         })
     }
 
@@ -242,19 +243,21 @@ impl Ec2 {
 
     /// There is no client token, and a repeated call would buy a second address.
     async fn allocate(&self, tags: BTreeMap<String, String>) -> Result<Outcome, Told> {
-        let tags =
-            tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-        let tags = TagSpecification::builder()
-            .resource_type(ResourceType::ElasticIp)
-            .set_tags(Some(tags.collect()))
-            .build();
-        let call = self.client.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
-        let answer = call.customize().config_override(once()).send().await;
+        let answer = self.allocation(tags).customize().config_override(once()).send().await;
         let answer = answer.map_err(|error| told(&error))?;
         match (answer.allocation_id, answer.public_ip) {
             (Some(address), Some(ip)) => Ok(Outcome::Allocated { address, ip }),
             _ => Err(Told::new("InternalError", "the answer has no allocation id".to_owned())),
         }
+    }
+
+    fn allocation(&self, tags: BTreeMap<String, String>) -> AllocateAddressFluentBuilder {
+        let tags = tags.iter().map(|(key, value)| built(key, value));
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::ElasticIp)
+            .set_tags(Some(tags.collect()))
+            .build();
+        self.client.allocate_address().domain(DomainType::Vpc).tag_specifications(tags)
     }
 
     /// It takes effect within ten seconds of being sent or not at all, while the CNI keeps a freed
@@ -282,18 +285,19 @@ impl Ec2 {
 
     /// Only the tags that say whose an address is; all others stay as they are.
     async fn tag(&self, address: &AllocationId, uid: &str, undated: bool) -> Result<Outcome, Told> {
-        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        let mut call = self
-            .client
-            .create_tags()
-            .resources(address)
-            .tags(tag(names::EIP_UID_TAG, uid))
-            .tags(tag(names::CLUSTER_UID_TAG, &self.cluster.uid));
+        let mut call = self.tagging(address, uid);
         if undated {
-            call = call.tags(tag(names::ALLOCATED_AT_TAG, &format!("{:.0}", Timestamp::now())));
+            let now = format!("{:.0}", Timestamp::now());
+            call = call.tags(built(names::ALLOCATED_AT_TAG, &now));
         }
         let answer = call.customize().config_override(once()).send().await;
         answer.map(|_| Outcome::Done).map_err(|error| told(&error))
+    }
+
+    fn tagging(&self, address: &str, uid: &str) -> CreateTagsFluentBuilder {
+        let call = self.client.create_tags().resources(address);
+        let call = call.tags(built(names::EIP_UID_TAG, uid));
+        call.tags(built(names::CLUSTER_UID_TAG, &self.cluster.uid))
     }
 
     /// An address is born with all its tags, since EC2 sets them together with it.
@@ -334,6 +338,10 @@ fn is_found(found: &BTreeMap<InterfaceId, Interface>, ip: Ipv4Addr) -> bool {
 /// Some stand-ins answer an empty string where EC2 leaves a field out.
 fn given(value: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+fn built(key: &str, value: &str) -> Tag {
+    Tag::builder().key(key).value(value).build()
 }
 
 fn tag(tags: &[Tag], key: &str) -> Option<String> {

@@ -164,12 +164,12 @@ async fn exposed(
     State(metrics): State<Metrics>,
     headers: HeaderMap,
 ) -> ([(HeaderName, &'static str); 1], String) {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let (media_type, text) =
-        match accepted.into_iter().any(|value| value.contains("application/openmetrics-text")) {
-            true => (OPEN_METRICS, metrics.text()),
-            false => (PLAIN_METRICS, metrics.plain_text()),
-        };
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let open = accepted.any(|value| value.contains("application/openmetrics-text"));
+    let (media_type, text) = match open {
+        true => (OPEN_METRICS, metrics.text()),
+        false => (PLAIN_METRICS, metrics.plain_text()),
+    };
     ([(CONTENT_TYPE, media_type)], text)
 }
 

@@ -124,8 +124,9 @@ impl Operator {
         let complete = self.say_unread(&snapshot);
         let observed = Instant::now();
         let planning = info_span!("plan", plan = Empty);
-        let forecast = planning.in_scope(|| forecast(&snapshot));
-        let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &forecast);
+        let Forecast { rounds, end } = planning.in_scope(|| forecast(&snapshot));
+        let plan = forecast_plan(&rounds);
+        let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &end, &plan);
         planning.record("plan", &digest);
         drop(planning);
         Span::current().record("plan", &digest);
@@ -140,7 +141,8 @@ impl Operator {
             ("plan", planned - observed),
             ("act", planned.elapsed()),
         ];
-        self.tell(&acted, &forecast, complete, parts);
+        let exposed = rounds.first().map(|first| self.exposures.see(first, &acted.performed));
+        self.tell(&acted, &plan, exposed.unwrap_or_default(), complete, parts);
         let left = acted.left;
         let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
@@ -150,28 +152,26 @@ impl Operator {
     fn tell(
         &mut self,
         acted: &Acted,
-        forecast: &Forecast,
+        plan: &Plan,
+        exposed: Duration,
         complete: bool,
         parts: [(&'static str, Duration); 3],
     ) {
         let Some(look) = self.last_look.borrow().clone() else { return };
-        let (plan, performed) = (forecast_plan(&forecast.rounds), acted.performed.as_slice());
-        let none = Plan::default();
-        let exposed = self.exposures.see(forecast.rounds.first().unwrap_or(&none), performed);
-        let (left, seen) = (acted.left, &look.snapshot);
+        let (performed, left, seen) = (acted.performed.as_slice(), acted.left, &look.snapshot);
         self.metrics.cycle(&CycleTold {
             took: parts.iter().map(|(_, took)| *took).sum(),
             parts,
             complete,
             left,
             seen,
-            plan: &plan,
+            plan,
             performed,
             exposed,
         });
         self.metrics.quota(self.quota.borrow().as_ref());
         if let Some(recorder) = &self.events {
-            recorder.tell(&self.hands.plan, events(seen, performed, &plan, &mut self.said));
+            recorder.tell(&self.hands.plan, events(seen, performed, plan, &mut self.said));
         }
     }
 

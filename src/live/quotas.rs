@@ -55,11 +55,6 @@ pub async fn follow(
     }
 }
 
-/// Asks once; `None` where the answer is unknown.
-pub async fn once(sdk: &SdkConfig, ec2: &Ec2) -> Option<Quota> {
-    asked(sdk, ec2).await.ok()
-}
-
 /// Asks once; why the answer is unknown, where it is.
 pub async fn asked(sdk: &SdkConfig, ec2: &Ec2) -> Result<Quota, String> {
     ask(&client(sdk, &Metrics::default()), ec2).await

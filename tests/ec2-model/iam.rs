@@ -67,9 +67,9 @@ impl Texts {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    #[allow(dead_code)] // For people.
-    #[serde(default)]
-    sid: String,
+    /// For people.
+    #[serde(default, rename = "Sid")]
+    _sid: String,
     effect: String,
     action: Texts,
     resource: Texts,

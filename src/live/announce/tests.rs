@@ -5,7 +5,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::plan::forecast::forecast;
+use crate::plan::forecast::{Forecast, forecast};
+use crate::plan::text::forecast_plan;
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
@@ -47,7 +48,8 @@ fn said(format: LogFormat, dry_run: bool, worlds: &[Snapshot]) -> Vec<String> {
         let mut announcer = Announcer::new(format, dry_run, "127.0.0.1:8081".parse().unwrap());
         for (nth, world) in worlds.iter().enumerate() {
             let wakes = BTreeSet::from([Wake::Interval]);
-            announcer.announce(nth as u64, &wakes, world, &forecast(world));
+            let Forecast { rounds, end } = forecast(world);
+            announcer.announce(nth as u64, &wakes, world, &end, &forecast_plan(&rounds));
         }
     });
     let kept = kept.0.lock().unwrap();

@@ -259,19 +259,18 @@ pub fn compression(text: &str) -> Reading<()> {
 }
 
 /// Milliseconds, or how many; the library would take anything else for its default.
-pub fn whole_number(text: &str) -> Reading<u64> {
-    let read = text.parse::<u32>().ok().filter(|number| *number > 0);
-    read.map(u64::from).ok_or_else(|| format!("give a whole number from 1 to {}", u32::MAX))
+pub fn whole_number(text: &str) -> Reading<()> {
+    let is_one = text.parse::<u32>().is_ok_and(|number| number > 0);
+    must(is_one, &format!("give a whole number from 1 to {}", u32::MAX))
 }
 
 /// What the library takes for a sampler; it would take another word for `parentbased_always_on`.
-pub fn sampler(text: &str) -> Reading<String> {
+pub fn sampler(text: &str) -> Reading<()> {
     let base = text.strip_prefix("parentbased_").unwrap_or(text);
     must(
         matches!(base, "always_on" | "always_off" | "traceidratio"),
         "give always_on, always_off or traceidratio, also with parentbased_ before it",
-    )?;
-    Ok(text.to_owned())
+    )
 }
 
 /// gRPC allows fewer names than HTTP; names ending in `-bin` would carry binary values.

@@ -8,11 +8,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ec2::types::{DomainType, ResourceType, Tag, TagSpecification};
 
 use super::{Ec2, Told, VALUES_A_CALL, filter, given, once, read_failure, told};
 use crate::plan::meaning::Failure;
-use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, InterfaceId};
 
 /// An address, an association and an interface that nobody has, in the form that EC2 gives them.
@@ -108,11 +106,8 @@ impl Ec2 {
             Change::Allocate => self.try_allocate().await,
             Change::Tag => {
                 let uid = on.address.as_ref().map_or(NO_UID, |(_, address)| &address.eip);
-                let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
                 // An address of this cluster bears them already.
-                let call = self.client.create_tags().dry_run(true).resources(on.id());
-                let call = call.tags(tag(names::EIP_UID_TAG, uid));
-                let call = call.tags(tag(names::CLUSTER_UID_TAG, &self.cluster.uid));
+                let call = self.tagging(on.id(), uid).dry_run(true);
                 tried(call.customize().config_override(once()).send().await)
             }
             Change::Associate => {
@@ -137,13 +132,7 @@ impl Ec2 {
 
     async fn try_allocate(&self) -> Tried {
         let tags = self.tags("eip-operator-doctor", "doctor", NO_UID, "doctor");
-        let tags = tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value));
-        let tags = TagSpecification::builder()
-            .resource_type(ResourceType::ElasticIp)
-            .set_tags(Some(tags.map(|tag| tag.build()).collect()))
-            .build();
-        let call = self.client.allocate_address().dry_run(true).domain(DomainType::Vpc);
-        let call = call.tag_specifications(tags);
+        let call = self.allocation(tags).dry_run(true);
         let answer = call.customize().config_override(once()).send().await;
         let bought = answer.as_ref().ok().and_then(|bought| given(bought.allocation_id()));
         let Some(address) = bought else { return tried(answer) };

@@ -17,22 +17,25 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         }
         match &claim.seat {
             Seat::Pod(target) => associate(draft, claim, target),
-            Seat::Nowhere(absence) => nowhere(draft, claim, absence.clone()),
+            Seat::Nowhere(absence) => nowhere(draft, claim, pod(claim, absence.clone())),
             Seat::Draining(target) if !claim.is_on(target) => {
-                nowhere(draft, claim, Absence::Terminating);
+                nowhere(draft, claim, pod(claim, Absence::Terminating));
             }
-            Seat::Unknown if claim.eip.pod.is_empty() && draft.wait_of(claim.key).is_none() => {
-                let wait = Wait::InvalidPodName { pod: String::new() };
-                draft.wait(Subject::Eip(claim.key.clone()), wait);
+            Seat::Unknown if claim.eip.pod.is_empty() => {
+                nowhere(draft, claim, Wait::InvalidPodName { pod: String::new() });
             }
             Seat::Draining(_) | Seat::Unknown => {}
         }
     }
 }
 
-fn nowhere(draft: &mut Draft<'_>, claim: &Claim<'_>, absence: Absence) {
+fn pod(claim: &Claim<'_>, absence: Absence) -> Wait {
+    Wait::Pod { pod: claim.pod_key(), absence }
+}
+
+/// What it waits for to be put somewhere, unless it waits for something else before.
+fn nowhere(draft: &mut Draft<'_>, claim: &Claim<'_>, wait: Wait) {
     if draft.wait_of(claim.key).is_none() {
-        let wait = Wait::Pod { pod: claim.pod_key(), absence };
         draft.wait(Subject::Eip(claim.key.clone()), wait);
     }
 }

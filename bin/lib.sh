@@ -24,10 +24,11 @@ install_manifests() {
   kubectl -n eip-operator scale deployment/eip-operator --replicas=0 >/dev/null
 }
 
-# service_account_kubeconfig FILE: a kubeconfig with the rights of the operator's ServiceAccount alone.
+# service_account_kubeconfig FILE [NAME]: a kubeconfig with the rights of the operator's ServiceAccount alone, or of another
+# in its namespace.
 service_account_kubeconfig() {
   local file=$1 token
-  token=$(kubectl create token eip-operator -n eip-operator --duration=2h)
+  token=$(kubectl create token "${2:-eip-operator}" -n eip-operator --duration=2h)
   (umask 077 && kubectl config view --raw --minify >"$file")
   kubectl --kubeconfig "$file" config unset users >/dev/null
   kubectl --kubeconfig "$file" config set-credentials operator --token="$token" >/dev/null

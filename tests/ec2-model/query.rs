@@ -40,6 +40,11 @@ impl Query {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Whether it is for what is true, asked by a test and not by an operator.
+    pub fn is_for_the_truth(&self) -> bool {
+        self.get("Truth") == Some("true")
+    }
+
     pub fn need(&self, name: &'static str) -> Result<&str, Refusal> {
         let missing = || refused("MissingParameter", format!("the request must contain {name}"));
         self.get(name).ok_or_else(missing)
@@ -97,7 +102,7 @@ impl Refusal {
 
 /// Carries out one call.
 pub fn answer(model: &mut Model, query: &Query) -> Answer {
-    if query.get("Truth") != Some("true") {
+    if !query.is_for_the_truth() {
         if let Some(why) = model.refuses(&demands(model, query)?) {
             return Err(refused("UnauthorizedOperation", why));
         }

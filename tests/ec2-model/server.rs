@@ -2,7 +2,7 @@
 //!
 //!     ec2-model PORT NODES_FILE [--lag MILLISECONDS] [--flicker MILLISECONDS] [--limit N]
 //!               [--rate N --burst N] [--prefixes] [--seed N] [--policy FILE]
-//!               [--ignores-dry-run ACTION]
+//!               [--ignores-dry-run ACTION] [--latency MILLISECONDS] [--calls FILE]
 //!
 //! It listens on 127.0.0.1. NODES_FILE is a JSON list of nodes, `{"instance": "i-1", "podCIDR":
 //! "10.0.1.0/24"}`: each gets one interface, which holds every IP of that range. It speaks the
@@ -13,8 +13,11 @@
 //! needs no token: so a test looks, or does what a person would. Everything left to chance comes
 //! from the seed. With `--policy` every call is judged by that IAM policy, in account 123456789012
 //! and Region us-east-1; each time the file is read anew. A call with `DryRun=true` changes nothing,
-//! unless `--ignores-dry-run` names its action, or says `all`.
+//! unless `--ignores-dry-run` names its action, or says `all`. With `--latency` every answer takes
+//! so long, and a change is made in the middle of it. With `--calls` a line is added to that file
+//! for each call but those for the truth, as calls.rs describes.
 
+mod calls;
 // What only the simulation asks of them is unused here.
 #[allow(dead_code)]
 #[path = "../simulation/chance.rs"]
@@ -29,7 +32,7 @@ mod query;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -38,6 +41,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use calls::Calls;
 use chance::Chance;
 use ec2::{Account, Bucket, Lag};
 use iam::{Demand, Policy};
@@ -60,6 +64,8 @@ pub struct Model {
     pub chance: Chance,
     pub ignores_dry_run: Option<String>,
     policy: Option<PathBuf>,
+    latency: Duration,
+    calls: Option<Calls>,
     began: Instant,
 }
 
@@ -113,7 +119,8 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
         serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
     let mut account = Account::new(LIMIT, Lag::None);
     let (mut rate, mut burst, mut seed) = (None, None, 0);
-    let (mut ignores_dry_run, mut policy) = (None, None);
+    let (mut ignores_dry_run, mut policy, mut calls) = (None, None, None);
+    let mut latency = Duration::ZERO;
     while let Some(option) = arguments.next() {
         if option == "--prefixes" {
             account.prefixes = true;
@@ -122,6 +129,10 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
         let value = arguments.next().unwrap_or_default();
         if option == "--policy" {
             policy = Some(PathBuf::from(value));
+            continue;
+        }
+        if option == "--calls" {
+            calls = Some(Calls::to(&value).map_err(|error| format!("--calls {value}: {error}"))?);
             continue;
         }
         if option == "--ignores-dry-run" {
@@ -138,6 +149,7 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
             "--rate" => rate = Some(number),
             "--burst" => burst = Some(number),
             "--seed" => seed = number,
+            "--latency" => latency = Duration::from_millis(number),
             _ => return Err(format!("unknown option {option:?}; {usage}")),
         }
     }
@@ -156,7 +168,7 @@ fn model(mut arguments: impl Iterator<Item = String>) -> Result<(u16, Model), St
         account.interfaces.insert(format!("eni-{number}"), (node.instance, ips));
     }
     let (chance, began) = (Chance::new(seed), Instant::now());
-    Ok((port, Model { account, chance, ignores_dry_run, policy, began }))
+    Ok((port, Model { account, chance, ignores_dry_run, policy, latency, calls, began }))
 }
 
 async fn answer(
@@ -164,16 +176,31 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(target) = headers.get("x-amz-target") {
-        return quota(target.to_str().unwrap_or_default(), &model);
-    }
+    let came = SystemTime::now();
+    let own = || model.lock().unwrap_or_else(PoisonError::into_inner);
+    let half = own().latency / 2;
     let query = Query::read(&body);
-    let (status, text) = match query::answer(&mut model, &query) {
-        Ok(text) => (StatusCode::OK, text),
-        Err(refusal) => (refusal.status(), refusal.told()),
+    tokio::time::sleep(half).await;
+    let (service, action, answer) = match headers.get("x-amz-target") {
+        Some(target) => {
+            let target = target.to_str().unwrap_or_default();
+            let action = target.rsplit('.').next().unwrap_or_default();
+            ("servicequotas", action.to_owned(), quota(target, &own()))
+        }
+        None => {
+            let (status, text) = match query::answer(&mut own(), &query) {
+                Ok(text) => (StatusCode::OK, text),
+                Err(refusal) => (refusal.status(), refusal.told()),
+            };
+            let answer = (status, [(header::CONTENT_TYPE, "text/xml;charset=UTF-8")], text);
+            ("ec2", query.get("Action").unwrap_or_default().to_owned(), answer.into_response())
+        }
     };
-    (status, [(header::CONTENT_TYPE, "text/xml;charset=UTF-8")], text).into_response()
+    tokio::time::sleep(half).await;
+    if let Some(calls) = own().calls.as_mut().filter(|_| !query.is_for_the_truth()) {
+        calls.add(came, service, &action, answer.status().as_u16());
+    }
+    answer
 }
 
 /// Service Quotas speaks JSON.

@@ -60,15 +60,18 @@ impl Kubernetes {
 
     /// All Eips in scope, from a consistent list.
     pub async fn eips(&self) -> Result<BTreeMap<Key, Eip>, Failure> {
-        let listed = list(&self.scope(), ListParams::default()).await;
-        let listed: Vec<EipObject> = listed.map_err(without_definition)?;
+        let seen = |object: EipObject| {
+            let (key, eip) = (key(&object), eip(&object));
+            (key, eip, object.status.and_then(|status| status.conditions).unwrap_or_default())
+        };
+        let listed = list(&self.scope(), ListParams::default(), seen).await;
+        let listed = listed.map_err(without_definition)?;
         let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions.clear();
         let mut eips = BTreeMap::new();
-        for object in listed {
-            let seen = object.status.as_ref().and_then(|status| status.conditions.clone());
-            conditions.insert(object.uid().unwrap_or_default(), seen.unwrap_or_default());
-            eips.insert(key(&object), eip(&object));
+        for (key, eip, seen) in listed {
+            conditions.insert(eip.uid.clone(), seen);
+            eips.insert(key, eip);
         }
         Ok(eips)
     }
@@ -77,15 +80,15 @@ impl Kubernetes {
     pub async fn pods(&self) -> Result<BTreeMap<Key, Pod>, Failure> {
         let managed = format!("{}={}", names::MANAGE_LABEL, names::TRUE);
         let params = ListParams::default().labels(&managed);
-        let listed: Vec<core::Pod> = list(&self.scope(), params).await?;
-        Ok(listed.iter().map(|object| (key(object), pod(object))).collect())
+        let seen = |object: core::Pod| (key(&object), pod(&object));
+        Ok(list(&self.scope(), params, seen).await?.into_iter().collect())
     }
 
     /// All nodes.
     pub async fn nodes(&self) -> Result<BTreeMap<String, Node>, Failure> {
         let api: Api<core::Node> = Api::all(self.client.clone());
-        let listed = list(&api, ListParams::default()).await?;
-        Ok(listed.iter().map(|object| (object.name_any(), node(object))).collect())
+        let seen = |object: core::Node| (object.name_any(), node(&object));
+        Ok(list(&api, ListParams::default(), seen).await?.into_iter().collect())
     }
 
     /// Whether the definition of Eips is being deleted; where there is none, no Eip is left either.
@@ -120,7 +123,7 @@ impl Kubernetes {
         let mut listed = Vec::new();
         for name in names {
             let of_name = ListParams::default().fields(&format!("involvedObject.name={name}"));
-            listed.extend(list(&api, of_name).await?);
+            listed.extend(list(&api, of_name, |event| event).await?);
         }
         listed.sort_by_key(|event| std::cmp::Reverse(objects::time_of(event)));
         Ok(listed.iter().take(most).map(objects::event).collect())
@@ -279,9 +282,14 @@ impl Kubernetes {
     }
 }
 
-/// Every page of a list. Without a resourceVersion the server answers with the latest state; an
+/// What is wanted of every object of a list, page by page, so that no more than a page of whole
+/// objects is in memory. Without a resourceVersion the server answers with the latest state; an
 /// expired page fails the whole list, which is then unknown.
-async fn list<K>(api: &Api<K>, params: ListParams) -> Result<Vec<K>, Failure>
+async fn list<K, T>(
+    api: &Api<K>,
+    params: ListParams,
+    wanted: impl Fn(K) -> T,
+) -> Result<Vec<T>, Failure>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -290,7 +298,7 @@ where
     loop {
         let page = api.list(&params).await.map_err(|error| failure(&error))?;
         let next = page.metadata.continue_.filter(|token| !token.is_empty());
-        items.extend(page.items);
+        items.extend(page.items.into_iter().map(&wanted));
         match next {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(items),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// How often the rate is halved at most: then it is a sixteenth.
 const HALVINGS: u32 = 4;
@@ -47,25 +47,30 @@ impl Limiter {
         Self { gap, burst: gap * burst.saturating_sub(1), buckets: Mutex::default() }
     }
 
-    /// Waits for a token of this action. False, and nothing taken, if none is due before the
-    /// deadline.
-    pub async fn take(&self, action: &'static str, deadline: Instant) -> bool {
-        let at = {
-            let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let bucket = self.bucket(&mut buckets, action, now);
-            let halved = bucket.halved(now);
-            // What is slowed down has no burst either: the account's own is used up.
-            let burst = if halved == 0 { self.burst } else { Duration::ZERO };
-            let due = bucket.due.max(now.checked_sub(burst).unwrap_or(now));
-            if due > deadline {
-                return false;
-            }
-            bucket.due = due + self.gap * 2_u32.pow(halved);
-            due
-        };
-        sleep_until(at).await;
+    /// When the next token of this action is due; not in the future if there is one now.
+    pub fn due(&self, action: &'static str) -> Instant {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        self.due_of(self.bucket(&mut buckets, action, now), now)
+    }
+
+    /// Takes a token of this action, if there is one now.
+    pub fn take(&self, action: &'static str) -> bool {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let bucket = self.bucket(&mut buckets, action, now);
+        let due = self.due_of(bucket, now);
+        if due > now {
+            return false;
+        }
+        bucket.due = due + self.gap * 2_u32.pow(bucket.halved(now));
         true
+    }
+
+    fn due_of(&self, bucket: &Bucket, now: Instant) -> Instant {
+        // What is slowed down has no burst either: the account's own is used up.
+        let burst = if bucket.halved(now) == 0 { self.burst } else { Duration::ZERO };
+        bucket.due.max(now.checked_sub(burst).unwrap_or(now))
     }
 
     /// EC2 asks for fewer calls of this action: half as many from now on, for a while.
@@ -93,37 +98,31 @@ impl Limiter {
 mod tests {
     use super::*;
 
+    /// The time in which so many calls get their tokens.
+    async fn takes(limiter: &Limiter, action: &'static str, calls: u32) -> Duration {
+        let start = Instant::now();
+        for _ in 0..calls {
+            tokio::time::sleep_until(limiter.due(action)).await;
+            assert!(limiter.take(action), "a token that is due can be taken");
+        }
+        Instant::now() - start
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_free_and_then_the_rate_holds() {
         tokio::time::advance(Duration::from_secs(60)).await;
         let limiter = Limiter::new(4.0, 20);
-        let start = Instant::now();
-        let far = start + Duration::from_secs(60);
-        for _ in 0..20 {
-            assert!(limiter.take("AllocateAddress", far).await);
-        }
-        assert_eq!(Instant::now(), start);
-        for _ in 0..8 {
-            assert!(limiter.take("AllocateAddress", far).await);
-        }
-        assert_eq!(Instant::now() - start, Duration::from_secs(2));
-        assert!(limiter.take("ReleaseAddress", far).await, "each action has a bucket of its own");
-        assert_eq!(Instant::now() - start, Duration::from_secs(2));
-        assert!(!limiter.take("AllocateAddress", Instant::now()).await);
+        assert_eq!(takes(&limiter, "AllocateAddress", 20).await, Duration::ZERO);
+        assert!(!limiter.take("AllocateAddress"), "the burst is used up");
+        assert_eq!(takes(&limiter, "AllocateAddress", 8).await, Duration::from_secs(2));
+        let other = takes(&limiter, "ReleaseAddress", 1).await;
+        assert_eq!(other, Duration::ZERO, "each action has a bucket of its own");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_halves_the_rate_of_its_action_until_it_has_recovered() {
         let limiter = Limiter::new(4.0, 20);
-        let far = Instant::now() + Duration::from_secs(3_600);
-        // The time that `calls` calls take.
-        let takes = async |calls: u32| {
-            let start = Instant::now();
-            for _ in 0..calls {
-                assert!(limiter.take("ReleaseAddress", far).await);
-            }
-            Instant::now() - start
-        };
+        let takes = async |calls: u32| takes(&limiter, "ReleaseAddress", calls).await;
         limiter.slow_down("ReleaseAddress");
         assert_eq!(takes(4).await, Duration::from_millis(4 * 500), "no burst, half of the rate");
         limiter.slow_down("ReleaseAddress");
@@ -136,8 +135,6 @@ mod tests {
             limiter.slow_down("ReleaseAddress");
         }
         assert_eq!(takes(1).await, Duration::from_secs(4), "a sixteenth is the least");
-        let now = Instant::now();
-        assert!(limiter.take("AllocateAddress", far).await);
-        assert_eq!(Instant::now(), now, "others are not concerned");
+        assert!(limiter.take("AllocateAddress"), "others are not concerned");
     }
 }

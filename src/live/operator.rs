@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error, info, info_span, warn};
@@ -28,7 +30,7 @@ use crate::plan::events::{Said, events};
 use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::recent::Memory;
 use crate::plan::report::Agreed;
-use crate::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
+use crate::plan::rounds::{ACT_FOR, Performed, Queue, Rounds, Turn, look_again};
 use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
 use crate::plan::text::{escaped, forecast_plan, step_identity};
 
@@ -241,8 +243,8 @@ impl Operator {
         }
     }
 
-    /// Performs steps in order, some at a time, and starts none once time is up, a managed pod
-    /// has changed, or the process is told to stop.
+    /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets it,
+    /// and begins none once time is up, an address may be exposed, or the process is told to stop.
     async fn round(
         &self,
         steps: Vec<Step>,
@@ -251,29 +253,36 @@ impl Operator {
         mailbox: &Mailbox,
         deadline: u64,
     ) -> Vec<Performed> {
-        let mut waiting = steps.into_iter();
+        let (limiter, clock) = (&self.hands.limiter, self.hands.clock);
+        let mut queue = Queue::new(steps);
         let mut under_way = FuturesUnordered::new();
         let mut performed = Vec::new();
         let mut urgent = std::pin::pin!(mailbox.urgent());
         let mut open = true;
         loop {
-            while open && under_way.len() < STEPS_AT_ONCE {
-                open = self.hands.clock.now() < deadline && !self.cancel.is_cancelled();
-                let Some(step) = waiting.next().filter(|_| open) else {
-                    open = false;
-                    break;
-                };
-                let written_at = rounds.written_at(&step);
-                under_way.push(self.hands.perform(step, snapshot, written_at, deadline));
+            while open {
+                open = clock.now() < deadline && !self.cancel.is_cancelled();
+                let step = if open { queue.begin(|name| limiter.take(name)) } else { None };
+                let Some(step) = step else { break };
+                let (action, written_at) = (step.action.clone(), rounds.written_at(&step));
+                let performing = self.hands.perform(step, snapshot, written_at, deadline);
+                under_way.push(performing.map(|performed| (action, performed)));
+            }
+            // When one more may begin, if that is before time is up.
+            let due = queue.wanted().map(|name| limiter.due(name)).min();
+            let due = due.filter(|due| open && clock.millis(*due) < deadline);
+            if under_way.is_empty() && due.is_none() {
+                return performed;
             }
             tokio::select! {
                 biased;
                 () = &mut urgent, if open => open = false,
                 () = self.cancel.cancelled(), if open => open = false,
-                one = under_way.next() => match one {
-                    Some(one) => performed.extend(one),
-                    None => return performed,
-                },
+                Some((action, one)) = under_way.next() => {
+                    queue.ended(&action);
+                    performed.extend(one);
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
     }

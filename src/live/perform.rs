@@ -54,9 +54,9 @@ impl Clock {
 type Ec2Handle = std::sync::Arc<Ec2>;
 
 impl Hands {
-    /// Carries out a step, unless its turn would come after the deadline; then it is left alone.
-    /// `written_at`: when we sent the write that put our finalizer on the claim's Eip. Both are
-    /// times of the clock.
+    /// Carries out a step, for which the limiter has given its token. None if its change would have
+    /// been sent after the deadline, and was not. `written_at`: when we sent the write that put our
+    /// finalizer on the claim's Eip. Both are times of the clock.
     pub async fn perform(
         &self,
         step: Step,
@@ -64,12 +64,6 @@ impl Hands {
         written_at: Option<u64>,
         deadline: u64,
     ) -> Option<Performed> {
-        let limited = ec2_action(&step.action);
-        if let Some(name) = limited
-            && !self.limiter.take(name, self.clock.at(deadline)).await
-        {
-            return None;
-        }
         let settings = snapshot.settings.clone();
         let cluster = snapshot.cluster.uid.clone();
         let action = step.action.clone();
@@ -120,7 +114,7 @@ impl Hands {
 
     /// The one place where the operator changes anything.
     async fn change(&self, action: &Action) -> Result<Outcome, Failure> {
-        let Some(name) = ec2_action(action) else { return self.kubernetes.perform(action).await };
+        let Some(name) = action.ec2_action() else { return self.kubernetes.perform(action).await };
         let done = self.ec2.perform(action).await;
         if done.as_ref().is_err_and(|failure| is_throttling(&failure.code)) {
             self.limiter.slow_down(name);
@@ -166,18 +160,6 @@ pub fn told(performed: &Performed) -> (bool, String) {
         End::Failed(failure) => {
             (false, format!("failed: {text}: {}", escaped(&failure.to_string())))
         }
-    }
-}
-
-/// The EC2 API action behind an action, if it is EC2's.
-fn ec2_action(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Allocate { .. } => Some("AllocateAddress"),
-        Action::Associate { .. } => Some("AssociateAddress"),
-        Action::Disassociate { .. } => Some("DisassociateAddress"),
-        Action::Release { .. } => Some("ReleaseAddress"),
-        Action::Tag { .. } => Some("CreateTags"),
-        _ => None,
     }
 }
 

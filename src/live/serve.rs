@@ -197,16 +197,23 @@ async fn work(
         if cycle.complete {
             health.look_completed();
         }
-        // Without the bell the watchdog still wakes the worker.
-        if let Err(error) = bell.rearm(started.elapsed()).await {
-            warn!(error = %error, "the bell fails");
+        let elapsed = started.elapsed();
+        match bell.rearm(elapsed).await {
+            Ok(0) => {}
+            Ok(skipped) => {
+                let took = elapsed.as_secs_f64();
+                let so = "longer than from one look to the next, so that looks are skipped";
+                warn!(skipped, took, "the cycle took {took:.1} s, {so}: {skipped}");
+            }
+            // Without the bell the watchdog still wakes the worker.
+            Err(error) => warn!(error = %error, "the bell fails"),
         }
         if let Some(after) = cycle.again_in {
             let ringer = ringer.clone();
             let cancel = cancel.clone();
             tasks.spawn(async move {
                 tokio::select! {
-                    () = sleep(after) => ringer.ring(Wake::Progress),
+                    () = sleep(after) => drop(ringer.ring(Wake::Progress)),
                     () = cancel.cancelled() => {}
                 }
             });

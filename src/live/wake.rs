@@ -56,10 +56,10 @@ impl Wake {
 pub struct Ringer(Arc<watch::Sender<BTreeSet<Wake>>>);
 
 impl Ringer {
-    /// Adds a reason. Reasons coalesce: one that is already there is not added again, and all of
-    /// them start one cycle.
-    pub fn ring(&self, reason: Wake) {
-        self.0.send_if_modified(|reasons| reasons.insert(reason));
+    /// Adds a reason. Reasons coalesce: one that is already there is not added again, which is told
+    /// by `false`, and all of them start one cycle.
+    pub fn ring(&self, reason: Wake) -> bool {
+        self.0.send_if_modified(|reasons| reasons.insert(reason))
     }
 }
 

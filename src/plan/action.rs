@@ -90,6 +90,18 @@ impl Action {
         }
     }
 
+    /// The EC2 API action that carries it out; none for what is Kubernetes's.
+    pub fn ec2_action(&self) -> Option<&'static str> {
+        match self {
+            Self::Allocate { .. } => Some("AllocateAddress"),
+            Self::Associate { .. } => Some("AssociateAddress"),
+            Self::Disassociate { .. } => Some("DisassociateAddress"),
+            Self::Release { .. } => Some("ReleaseAddress"),
+            Self::Tag { .. } => Some("CreateTags"),
+            _ => None,
+        }
+    }
+
     /// The place of an action among those of one round: exposure ends first, purchases wait for
     /// it, and what is final comes last.
     pub(super) fn rank(&self) -> u8 {

@@ -3,7 +3,7 @@
 //! Without I/O: it says which steps come next and is told how each ended. Every step still rests
 //! only on facts, for each round is planned from what the rounds before have really done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::action::{Action, Step};
 use super::execution::End;
@@ -23,8 +23,9 @@ pub const ACT_FOR: u64 = 5_000;
 const PROGRESS_AFTER: u64 = 2_000;
 /// A look that did not see everything is repeated after so long, in milliseconds.
 const UNREAD_AFTER: u64 = 5_000;
-/// Steps under way at the same time; the limiter, not this, keeps the rate.
-pub const STEPS_AT_ONCE: usize = 16;
+/// Steps of a kind under way at the same time; the limiter, not this, keeps the rate.
+const STEPS_AT_ONCE: usize = 16;
+
 /// What became of a step.
 #[derive(Clone, Debug, Hash)]
 pub struct Performed {
@@ -136,6 +137,55 @@ pub fn look_again(snapshot: &Snapshot, memory: &Memory, left: bool, now: u64) ->
     let progress = left.then_some(PROGRESS_AFTER);
     let unread = (!snapshot.unread().is_empty()).then_some(UNREAD_AFTER);
     progress.into_iter().chain(unread).chain(memory.next_due(now)).min()
+}
+
+/// The steps of one round on their way, in the order of the plan. Those of each EC2 action go side by
+/// side with all others: where the account's rate leaves no room for one action, steps that wait for
+/// it hold up no others.
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Queue {
+    /// By EC2 action, none for Kubernetes: the place in the plan, and the step.
+    waiting: BTreeMap<Option<&'static str>, VecDeque<(usize, Step)>>,
+    under_way: BTreeMap<Option<&'static str>, usize>,
+}
+
+impl Queue {
+    pub fn new(steps: Vec<Step>) -> Self {
+        let mut queue = Self::default();
+        for (place, step) in steps.into_iter().enumerate() {
+            queue.waiting.entry(step.action.ec2_action()).or_default().push_back((place, step));
+        }
+        queue
+    }
+
+    /// The step to begin now: the first for which there is room. `takes` is asked whether the EC2
+    /// action that it needs may be called now, and if so the step is begun.
+    pub fn begin(&mut self, mut takes: impl FnMut(&'static str) -> bool) -> Option<Step> {
+        let mut firsts: Vec<_> =
+            self.with_room().filter_map(|(kind, steps)| Some((steps.front()?.0, kind))).collect();
+        firsts.sort_unstable();
+        let (_, kind) = firsts.into_iter().find(|(_, kind)| kind.is_none_or(&mut takes))?;
+        let (_, step) = self.waiting.get_mut(&kind)?.pop_front()?;
+        *self.under_way.entry(kind).or_default() += 1;
+        Some(step)
+    }
+
+    /// A step with this action that was begun has ended.
+    pub fn ended(&mut self, action: &Action) {
+        if let Some(count) = self.under_way.get_mut(&action.ec2_action()) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// The EC2 actions for which steps wait, though there is room for one more.
+    pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
+        self.with_room().filter(|(_, steps)| !steps.is_empty()).filter_map(|(kind, _)| kind)
+    }
+
+    fn with_room(&self) -> impl Iterator<Item = (Option<&'static str>, &VecDeque<(usize, Step)>)> {
+        let has_room = |kind| self.under_way.get(kind).is_none_or(|count| *count < STEPS_AT_ONCE);
+        self.waiting.iter().filter(move |(kind, _)| has_room(*kind)).map(|(kind, s)| (*kind, s))
+    }
 }
 
 fn identity(step: &Step) -> (Uid, String, &'static str) {

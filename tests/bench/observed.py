@@ -17,6 +17,7 @@ OURS = "eip.materialize.cloud/"
 # Every operator of this kind writes one of them once the pod has its address.
 ANNOTATIONS = (OURS + "allocation_id", "external-dns.kubernetes.io/target", "external-dns.alpha.kubernetes.io/target")
 AT_ONCE = 8  # requests of ours under way
+IDLE = 60  # seconds after which a connection is not used again
 
 
 class Failed(Exception):
@@ -38,16 +39,18 @@ class Api:
         return http.client.HTTPSConnection(self.host, context=self.tls, timeout=timeout)
 
     def ask(self, method, path, document=None, kind="application/json"):
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
-            connection = self.local.connection = self.connect()
+        # The server closes a connection that was idle for a minute and a half.
+        if getattr(self.local, "until", 0) < time.monotonic():
+            self.local.connection = self.connect()
+        self.local.until = time.monotonic() + IDLE
+        connection = self.local.connection
         body = None if document is None else json.dumps(document)
         try:
             connection.request(method, path, body, {"Content-Type": kind})
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            self.local.connection = None
+            self.local.until = 0
             raise Failed(f"{method} {path}: {error}") from None
         if answer.status >= 300:
             raise Failed(f"{method} {path}: {answer.status} {text.decode(errors='replace')[:300]}")

@@ -98,3 +98,12 @@ def leader_stood_still(world):
     world.lease_of("")
     world.start(LEADER_ELECT="true", POD_NAMESPACE=world.name, LEASE_NAME="eip-operator")
     eventually(20, world.released, "web")
+
+
+@promise("a cycle that takes longer than the interval skips looks, says how many, and the next is not missed")
+def skips_looks(world):
+    world.start()
+    world.faults(fault("DescribeAddresses", "delay", nth=1, seconds=3.2))
+    eventually(10, world.struck, 1)
+    eventually(10, lambda: same("at least 3 are told", bool(re.search(r"so that looks are skipped: [3-9]", world.log())), True))
+    world.looks(2)

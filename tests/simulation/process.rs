@@ -1,7 +1,7 @@
 //! One operator process: the same look, overlay, rounds and execution as the real one, driven one
 //! call at a time. It says what it wants to read or to do; the world decides what it gets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use eip_operator::plan::action::{Action, Step};
@@ -10,7 +10,7 @@ use eip_operator::plan::forecast::{MAX_ROUNDS, forecast};
 use eip_operator::plan::look::Read;
 use eip_operator::plan::planner::plan;
 use eip_operator::plan::recent::Memory;
-use eip_operator::plan::rounds::{ACT_FOR, Performed, Rounds, STEPS_AT_ONCE, Turn, look_again};
+use eip_operator::plan::rounds::{ACT_FOR, Performed, Queue, Rounds, Turn, look_again};
 use eip_operator::plan::snapshot::{AllocationId, Cluster, Quota, Settings, Snapshot, Status, Uid};
 
 /// A step on its way.
@@ -35,7 +35,7 @@ enum Phase {
 struct Acting {
     snapshot: Snapshot,
     rounds: Rounds,
-    waiting: VecDeque<Step>,
+    queue: Queue,
     flights: BTreeMap<u64, Flight>,
     performed: Vec<Performed>,
     planned: usize,
@@ -169,7 +169,7 @@ impl Process {
         let acting = Acting {
             snapshot,
             rounds: Rounds::default(),
-            waiting: VecDeque::new(),
+            queue: Queue::default(),
             flights: BTreeMap::new(),
             performed: Vec::new(),
             planned: 0,
@@ -194,6 +194,7 @@ impl Process {
                 vec![Want::Call(id, call)]
             }
             Next::End(end) => {
+                acting.queue.ended(&flight.step.action);
                 acting.performed.extend(performed(flight, end));
                 self.go_on(now)
             }
@@ -212,7 +213,7 @@ impl Process {
         match acting.rounds.turn(&acting.snapshot) {
             Turn::Steps(steps) => {
                 acting.planned = steps.len();
-                acting.waiting = steps.into();
+                acting.queue = Queue::new(steps);
                 self.go_on(now)
             }
             Turn::Settled => self.rest(false, now),
@@ -228,8 +229,8 @@ impl Process {
         let own_now = now - self.started;
         let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
         let mut wants = Vec::new();
-        while acting.open && now < acting.deadline && acting.flights.len() < STEPS_AT_ONCE {
-            let Some(step) = acting.waiting.pop_front() else { break };
+        while acting.open && now < acting.deadline {
+            let Some(step) = acting.queue.begin(|_| true) else { break };
             let snapshot = &acting.snapshot;
             let mut execution = Execution::new(
                 step.action.clone(),
@@ -249,7 +250,10 @@ impl Process {
                     acting.flights.insert(self.next_flight, flight);
                     wants.push(Want::Call(self.next_flight, call));
                 }
-                Next::End(end) => acting.performed.extend(performed(flight, end)),
+                Next::End(end) => {
+                    acting.queue.ended(&flight.step.action);
+                    acting.performed.extend(performed(flight, end));
+                }
             }
         }
         if !wants.is_empty() || !acting.flights.is_empty() {

@@ -8,6 +8,8 @@
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -26,8 +28,9 @@ const ACTIVATIONS: usize = 100;
 
 /// Rings the mailbox by the clock. The simulator has none: it rings the mailbox itself.
 pub trait Bell: Send {
-    /// To be called after each cycle, with the time since its start.
-    fn rearm(&mut self, elapsed: Duration) -> impl Future<Output = Result<(), BellError>> + Send;
+    /// To be called after each cycle, with the time since its start. The answer is how many rings
+    /// came to nothing meanwhile, because the cycle took so long.
+    fn rearm(&mut self, elapsed: Duration) -> impl Future<Output = Result<u64, BellError>> + Send;
     /// No ring comes after this.
     fn shut(&mut self) -> impl Future<Output = Result<(), BellError>> + Send;
 }
@@ -104,6 +107,8 @@ pub struct CronBell {
     rhythm: Rhythm,
     ringer: Ringer,
     armed: Option<JobId>,
+    /// Rings of the schedule that found the one before them still waiting.
+    in_vain: Arc<AtomicU64>,
 }
 
 impl CronBell {
@@ -111,27 +116,30 @@ impl CronBell {
     pub async fn start(rhythm: Rhythm, ringer: Ringer) -> Result<CronBell, BellError> {
         let scheduler = bounded("start", JobScheduler::new()).await?;
         bounded("start", scheduler.start()).await?;
+        let in_vain = Arc::default();
         if let Rhythm::At(schedule) = &rhythm {
-            let job = Job::new_async(schedule.as_str(), ringing(ringer.clone()))
+            let job = Job::new_async(schedule.as_str(), ringing(&ringer, &in_vain))
                 .map_err(|error| BellError::Scheduler("read the schedule", error))?;
             bounded("add the schedule", scheduler.add(job)).await?;
         }
-        Ok(CronBell { scheduler, rhythm, ringer, armed: None })
+        Ok(CronBell { scheduler, rhythm, ringer, armed: None, in_vain })
     }
 }
 
 impl Bell for CronBell {
-    async fn rearm(&mut self, elapsed: Duration) -> Result<(), BellError> {
-        let Rhythm::Every(interval) = self.rhythm else { return Ok(()) };
+    async fn rearm(&mut self, elapsed: Duration) -> Result<u64, BellError> {
+        let Rhythm::Every(interval) = self.rhythm else {
+            return Ok(self.in_vain.swap(0, Ordering::Relaxed));
+        };
         // A cycle that an event started leaves the last job waiting: it would ring too soon.
         if let Some(last) = self.armed.take() {
             bounded("take back the last ring", self.scheduler.remove(&last)).await?;
         }
         let delay = delay(interval, elapsed, RandomState::new().hash_one(()));
-        let job = Job::new_one_shot_async(delay, ringing(self.ringer.clone()))
+        let job = Job::new_one_shot_async(delay, ringing(&self.ringer, &self.in_vain))
             .map_err(|error| BellError::Scheduler("prepare the next ring", error))?;
         self.armed = Some(bounded("add the next ring", self.scheduler.add(job)).await?);
-        Ok(())
+        Ok(passed(interval, elapsed))
     }
 
     async fn shut(&mut self) -> Result<(), BellError> {
@@ -142,11 +150,24 @@ impl Bell for CronBell {
 type Body = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The whole body of every job.
-fn ringing(ringer: Ringer) -> impl FnMut(JobId, JobScheduler) -> Body + Send + Sync + 'static {
+fn ringing(
+    ringer: &Ringer,
+    in_vain: &Arc<AtomicU64>,
+) -> impl FnMut(JobId, JobScheduler) -> Body + Send + Sync + use<> {
+    let (ringer, in_vain) = (ringer.clone(), in_vain.clone());
     move |_, _| {
-        let ringer = ringer.clone();
-        Box::pin(async move { ringer.ring(Wake::Interval) })
+        let (ringer, in_vain) = (ringer.clone(), in_vain.clone());
+        Box::pin(async move {
+            if !ringer.ring(Wake::Interval) {
+                in_vain.fetch_add(1, Ordering::Relaxed);
+            }
+        })
     }
+}
+
+/// How often the interval has passed in this time.
+pub(super) fn passed(interval: Duration, elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis() / interval.as_millis().max(1)).unwrap_or(u64::MAX)
 }
 
 /// What is left of the interval, at least a second, a tenth more or less so that several operators

@@ -1,4 +1,4 @@
-use super::bell::delay;
+use super::bell::{delay, passed};
 use super::*;
 use crate::live::config::Rhythm;
 
@@ -131,6 +131,13 @@ fn the_next_ring_is_what_is_left_of_the_interval_give_or_take_a_tenth() {
 }
 
 #[test]
+fn the_ticks_of_a_cycle_are_those_that_its_time_has_passed() {
+    let seconds = Duration::from_secs;
+    let of_thirty = |elapsed| passed(seconds(30), seconds(elapsed));
+    assert_eq!([0, 29, 30, 59, 61].map(of_thirty), [0, 0, 1, 1, 2]);
+}
+
+#[test]
 fn a_schedule_has_six_fields_and_comes_true() {
     assert_eq!(Schedule::read("*/5 * * * *"), Err(ScheduleError::Fields(5)));
     assert_eq!(Schedule::read("0 0 0 1 1 * 2099"), Err(ScheduleError::Fields(7)));
@@ -160,7 +167,7 @@ async fn the_interval_rings_once_for_each_rearm() {
     let rhythm = Rhythm::Every(Duration::from_secs(1));
     let mut bell = CronBell::start(rhythm, mailbox.ringer()).await.unwrap();
     for _ in 0..2 {
-        bell.rearm(Duration::ZERO).await.unwrap();
+        assert_eq!(bell.rearm(Duration::ZERO).await.unwrap(), 0);
         assert_eq!(rung(&mut mailbox).await, reasons([Wake::Interval]));
     }
     // Not armed again, it is silent.
@@ -180,6 +187,19 @@ async fn arming_again_takes_the_last_ring_back() {
     assert_eq!(rung(&mut mailbox).await, reasons([Wake::Interval]));
     let silence = tokio::time::timeout(Duration::from_secs(3), mailbox.next());
     assert!(silence.await.is_err(), "the ring that was taken back came too");
+    bell.shut().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rings_of_a_schedule_that_nobody_could_answer_are_counted() {
+    let mut mailbox = Mailbox::new(Duration::ZERO, Duration::from_secs(600));
+    let rhythm = Rhythm::At(Schedule::read("* * * * * *").unwrap());
+    let mut bell = CronBell::start(rhythm, mailbox.ringer()).await.unwrap();
+    assert_eq!(rung(&mut mailbox).await, reasons([Wake::Interval]));
+    assert_eq!(bell.rearm(Duration::ZERO).await.unwrap(), 0, "the one was answered");
+    // One waits, and at least one more finds it waiting.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(bell.rearm(Duration::from_secs(4)).await.unwrap() > 0);
     bell.shut().await.unwrap();
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::action::Reason;
 use crate::plan::snapshot::{Key, Part};
 
 /// An Eip with an idle address of this age, one that is yet to be held, and their pods.
@@ -198,4 +199,38 @@ fn the_next_look_comes_soonest_where_something_is_left_unread_or_paused() {
         let unread = snapshot.unread();
         assert_eq!(found, expected, "left {left}, unread {unread:?}, memory {memory:?}");
     }
+}
+
+#[test]
+fn steps_that_wait_for_a_token_hold_up_no_others_and_each_kind_has_room_of_its_own() {
+    let uid = "e1".to_owned();
+    let step = |action: Action| Step {
+        claim: Key::new("shop", "web"),
+        uid: uid.clone(),
+        action,
+        reason: Reason::EipDeleted,
+    };
+    let eip = || Key::new("shop", "web");
+    let release = || Action::Release {
+        address: "eipalloc-1".to_owned(),
+        ip: "203.0.113.1".to_owned(),
+        eip: eip(),
+        eip_uid: uid.clone(),
+        orphan: false,
+    };
+    let let_go = || Action::LetGo { eip: eip(), uid: uid.clone() };
+    let steps: Vec<Step> = (0..STEPS_AT_ONCE + 2).map(|_| step(release())).collect();
+    let mut queue = Queue::new(steps.into_iter().chain([step(let_go())]).collect());
+    let verb = |step: Option<Step>| step.map(|step| step.action.verb());
+    assert_eq!(verb(queue.begin(|_| false)), Some("let go"), "it needs no token");
+    assert_eq!(queue.wanted().collect::<Vec<_>>(), ["ReleaseAddress"]);
+    for _ in 0..STEPS_AT_ONCE {
+        assert_eq!(verb(queue.begin(|_| true)), Some("release"));
+    }
+    assert_eq!(queue.wanted().count(), 0, "no room");
+    assert_eq!(queue.begin(|_| true), None);
+    queue.ended(&release());
+    assert_eq!(verb(queue.begin(|_| true)), Some("release"));
+    queue.ended(&release());
+    assert_eq!(queue.wanted().collect::<Vec<_>>(), ["ReleaseAddress"]);
 }

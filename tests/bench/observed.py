@@ -78,18 +78,20 @@ class Watch(threading.Thread):
 
     def run(self):
         try:
-            self.connection.request("GET", f"{self.path}?watch=true&resourceVersion={self.version}&timeoutSeconds=86400")
-            for line in self.connection.getresponse():
-                self.take(json.loads(line), time.time())
+            # The server ends a watch whose reader falls behind, and that is then continued.
+            while True:
+                path = f"{self.path}?watch=true&resourceVersion={self.version}&timeoutSeconds=86400"
+                self.connection.request("GET", path)
+                for line in self.connection.getresponse():
+                    self.take(json.loads(line), time.time())
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.lost = error
-        self.lost = self.lost or "it has ended"
 
     def take(self, event, now):
         one = event["object"]
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
             raise ValueError(one.get("message", event["type"]))
-        name = one["metadata"]["name"]
+        name, self.version = one["metadata"]["name"], one["metadata"]["resourceVersion"]
         if event["type"] == "DELETED":
             self.gone[name] = now
             self.now.pop(name, None)

@@ -37,9 +37,7 @@ def bars(one):
     if kind in ("appear", "one"):
         cycles = one["ec2_calls"].get("DescribeAddresses", 0)
         yield "EC2 reads", reads(one), cycles * (2 * math.ceil(served / 199) + 1), True
-        # A pod that has to wait for its IP: its Eip's status says so first, and the Eip is looked at once more before the
-        # purchase.
-        yield "Kubernetes calls a pod", kubernetes(one) / served, 8 if kind == "appear" else 9, True
+        yield "Kubernetes calls a pod", kubernetes(one) / served, 8, True
     if kind == "appear" and pods == 100:
         yield "EC2 reads", reads(one), 30, True
         yield "seconds to the last pod", one["seconds_last"], 7, False

@@ -228,11 +228,13 @@ def rounded(value):
 
 def main():
     task = json.loads(sys.argv[1])
-    bench = Bench(task)
+    bench, figures = Bench(task), []
     try:
         bench.open()
-        figures = [bench.measure(kind, pods) for kind, pods in task["scenarios"]]
-        pathlib.Path(task["results"]).write_text(json.dumps(figures))
+        for kind, pods in task["scenarios"]:
+            figures.append(bench.measure(kind, pods))
+            # What was measured is not lost should the next fail.
+            pathlib.Path(task["results"]).write_text(json.dumps(figures))
         return 0
     except (Failed, OSError, subprocess.SubprocessError) as problem:
         say(problem)

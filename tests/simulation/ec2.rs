@@ -154,8 +154,9 @@ impl Bucket {
 pub struct Account {
     pub lag: Lag,
     pub limit: u64,
-    /// None: as many calls as one likes.
+    /// What each action begins with (EC2 counts them apart). None: as many calls as one likes.
     pub bucket: Option<Bucket>,
+    buckets: BTreeMap<&'static str, Bucket>,
     pub elastics: BTreeMap<AllocationId, Elastic>,
     /// By interface: its instance, and the IPs on it.
     pub interfaces: BTreeMap<InterfaceId, (String, BTreeSet<Ipv4Addr>)>,
@@ -179,6 +180,7 @@ impl Account {
             lag,
             limit,
             bucket: None,
+            buckets: BTreeMap::new(),
             elastics,
             interfaces,
             prefixes: false,
@@ -222,8 +224,9 @@ impl Account {
         let _ = self.allocate(tags, now, chance);
     }
 
-    fn take_token(&mut self, now: u64) -> Answer<()> {
-        self.bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(now))
+    fn take_token(&mut self, action: &'static str, now: u64) -> Answer<()> {
+        let Some(full) = self.bucket else { return Ok(()) };
+        self.buckets.entry(action).or_insert(full).take(now)
     }
 
     /// When a change that is made now is shown.
@@ -247,7 +250,7 @@ impl Account {
     }
 
     pub fn allocate(&mut self, tags: Tags, now: u64, chance: &mut Chance) -> Answer<AllocationId> {
-        self.take_token(now)?;
+        self.take_token("AllocateAddress", now)?;
         if self.living().count() as u64 >= self.limit {
             return Err("AddressLimitExceeded");
         }
@@ -273,7 +276,7 @@ impl Account {
     }
 
     pub fn release(&mut self, id: &str, now: u64, chance: &mut Chance) -> Answer<()> {
-        self.take_token(now)?;
+        self.take_token("ReleaseAddress", now)?;
         let shown = self.shown(now, chance);
         let found = self.elastics.get_mut(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
@@ -293,7 +296,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<(String, Option<AllocationId>)> {
-        self.take_token(now)?;
+        self.take_token("AssociateAddress", now)?;
         let found = self.elastics.get(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidAllocationID.NotFound")?;
         if elastic.association().is_some() {
@@ -333,7 +336,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<AllocationId> {
-        self.take_token(now)?;
+        self.take_token("DisassociateAddress", now)?;
         let of = self
             .living()
             .find(|(_, one)| one.association().is_some_and(|found| found.id == association));
@@ -364,7 +367,7 @@ impl Account {
         now: u64,
         chance: &mut Chance,
     ) -> Answer<()> {
-        self.take_token(now)?;
+        self.take_token("CreateTags", now)?;
         let shown = self.shown(now, chance);
         let found = self.elastics.get_mut(id).filter(|one| one.exists());
         let elastic = found.ok_or("InvalidElasticIpID.NotFound")?;

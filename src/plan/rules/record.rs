@@ -1,6 +1,6 @@
 //! Law: the status of an Eip says what is, written when nothing else is left to do for it.
 
-use crate::plan::action::{Action, Reason, Wait};
+use crate::plan::action::{Absence, Action, Reason, Wait};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::conditions::{ASSOCIATED, PENDING};
 use crate::plan::planner::Draft;
@@ -23,7 +23,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             .any(|step| !matches!(step.action, Action::Annotate { .. }));
         let passing = matches!(draft.wait_of(claim.key), Some(Wait::TargetLeaving { .. }));
         let quiet_end = claim.eip.deleting && draft.wait_of(claim.key).is_none();
-        if unclear || unfinished || passing || quiet_end {
+        if unclear || unfinished || passing || quiet_end || is_beginning(claim) {
             continue;
         }
         let status = status(draft, claim);
@@ -36,6 +36,14 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             draft.step(claim, action, Reason::StatusBehind);
         }
     }
+}
+
+/// An Eip that was made for a pod has nothing to tell before that pod has an IP: the pod tells itself
+/// what it waits for, and nearly every Eip would cost one write more.
+fn is_beginning(claim: &Claim<'_>) -> bool {
+    claim.eip.autocreated_for.is_some()
+        && claim.eip.status == Status::default()
+        && matches!(claim.seat, Seat::Nowhere(Absence::WithoutIp))
 }
 
 fn status(draft: &Draft<'_>, claim: &Claim<'_>) -> Status {

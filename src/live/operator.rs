@@ -30,7 +30,7 @@ use crate::plan::events::{Said, events};
 use crate::plan::forecast::{Forecast, forecast};
 use crate::plan::recent::Memory;
 use crate::plan::report::Agreed;
-use crate::plan::rounds::{ACT_FOR, Performed, Queue, Rounds, Turn, look_again};
+use crate::plan::rounds::{ACT_FOR, Performed, Queue, ROUND_FOR, Rounds, Turn, look_again};
 use crate::plan::snapshot::{Cluster, Quota, Settings, Snapshot};
 use crate::plan::text::{escaped, forecast_plan, step_identity};
 
@@ -211,8 +211,9 @@ impl Operator {
                 return acted;
             }
             let planned = steps.len();
-            let performed = self.round(steps, snapshot, &rounds, mailbox, deadline).await;
-            let complete = performed.len() == planned;
+            let round = self.round(steps, snapshot, &rounds, mailbox, deadline).await;
+            let (performed, goes_on) = round;
+            let goes_on = goes_on || performed.len() == planned;
             let quota = snapshot.quota.clone();
             for one in performed {
                 acted.performed.push(one.clone());
@@ -221,7 +222,7 @@ impl Operator {
             if snapshot.quota != quota {
                 self.quota.send_replace(snapshot.quota.clone());
             }
-            if !complete {
+            if !goes_on {
                 return Acted { left: true, ..acted };
             }
         }
@@ -245,6 +246,8 @@ impl Operator {
 
     /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets it,
     /// and begins none once time is up, an address may be exposed, or the process is told to stop.
+    /// True: what is left waits for the limiter, and the next round may plan it beside what follows
+    /// from what was done.
     async fn round(
         &self,
         steps: Vec<Step>,
@@ -252,13 +255,14 @@ impl Operator {
         rounds: &Rounds,
         mailbox: &Mailbox,
         deadline: u64,
-    ) -> Vec<Performed> {
+    ) -> (Vec<Performed>, bool) {
         let (limiter, clock) = (&self.hands.limiter, self.hands.clock);
         let mut queue = Queue::new(steps);
         let mut under_way = FuturesUnordered::new();
         let mut performed = Vec::new();
         let mut urgent = std::pin::pin!(mailbox.urgent());
-        let mut open = true;
+        let until = clock.now() + ROUND_FOR;
+        let (mut open, mut goes_on) = (true, false);
         loop {
             while open {
                 open = clock.now() < deadline && !self.cancel.is_cancelled();
@@ -270,9 +274,13 @@ impl Operator {
             }
             // When one more may begin, if that is before time is up.
             let due = queue.wanted().map(|name| limiter.due(name)).min();
-            let due = due.filter(|due| open && clock.millis(*due) < deadline);
+            let mut due = due.filter(|due| open && clock.millis(*due) < deadline);
+            let has_begun = !(under_way.is_empty() && performed.is_empty());
+            if due.is_some() && has_begun && clock.now() >= until {
+                (due, open, goes_on) = (None, false, true);
+            }
             if under_way.is_empty() && due.is_none() {
-                return performed;
+                return (performed, goes_on);
             }
             tokio::select! {
                 biased;

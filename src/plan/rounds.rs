@@ -18,6 +18,9 @@ use super::snapshot::{Snapshot, Uid};
 /// is left is planned anew, so that urgent work never waits behind a queue. It does not count from
 /// the beginning: where reading takes long nothing would ever be done.
 pub const ACT_FOR: u64 = 5_000;
+/// Where steps wait for the limiter, what has been done is planned on with after so long, in
+/// milliseconds: a pod need not wait for the purchases of all others.
+pub const ROUND_FOR: u64 = 500;
 /// Soon enough to go on with what was left, late enough not to spin on a world that resists, in
 /// milliseconds.
 const PROGRESS_AFTER: u64 = 2_000;

@@ -1,7 +1,7 @@
 //! One operator process: the same look, overlay, rounds and execution as the real one, driven one
 //! call at a time. It says what it wants to read or to do; the world decides what it gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use eip_operator::plan::action::{Action, Step};
@@ -36,6 +36,8 @@ struct Acting {
     snapshot: Snapshot,
     rounds: Rounds,
     queue: Queue,
+    /// EC2 actions that have begun in this round, where the limiter gives each one token a round.
+    begun: BTreeSet<&'static str>,
     flights: BTreeMap<u64, Flight>,
     performed: Vec<Performed>,
     planned: usize,
@@ -66,12 +68,14 @@ pub struct Process {
     memory: Memory,
     phase: Phase,
     next_flight: u64,
+    /// Its limiter lets one call of each EC2 action pass a round.
+    slow: bool,
     cluster: Cluster,
     settings: Settings,
 }
 
 impl Process {
-    pub fn start(now: u64, cluster: Cluster, settings: Settings) -> Self {
+    pub fn start(now: u64, cluster: Cluster, settings: Settings, slow: bool) -> Self {
         Self {
             started: now,
             observed_at: now,
@@ -79,6 +83,7 @@ impl Process {
             memory: Memory::default(),
             phase: Phase::Idle,
             next_flight: 0,
+            slow,
             cluster,
             settings,
         }
@@ -170,6 +175,7 @@ impl Process {
             snapshot,
             rounds: Rounds::default(),
             queue: Queue::default(),
+            begun: BTreeSet::new(),
             flights: BTreeMap::new(),
             performed: Vec::new(),
             planned: 0,
@@ -214,6 +220,7 @@ impl Process {
             Turn::Steps(steps) => {
                 acting.planned = steps.len();
                 acting.queue = Queue::new(steps);
+                acting.begun.clear();
                 self.go_on(now)
             }
             Turn::Settled => self.rest(false, now),
@@ -230,7 +237,8 @@ impl Process {
         let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
         let mut wants = Vec::new();
         while acting.open && now < acting.deadline {
-            let Some(step) = acting.queue.begin(|_| true) else { break };
+            let (begun, slow) = (&mut acting.begun, self.slow);
+            let Some(step) = acting.queue.begin(|name| begun.insert(name) || !slow) else { break };
             let snapshot = &acting.snapshot;
             let mut execution = Execution::new(
                 step.action.clone(),
@@ -259,11 +267,12 @@ impl Process {
         if !wants.is_empty() || !acting.flights.is_empty() {
             return wants;
         }
-        let complete = acting.performed.len() == acting.planned;
+        let waits = acting.open && now < acting.deadline && !acting.performed.is_empty();
+        let goes_on = waits || acting.performed.len() == acting.planned;
         for one in std::mem::take(&mut acting.performed) {
             acting.rounds.absorb(&mut acting.snapshot, &mut self.memory, one, own_now);
         }
-        if complete { self.turn(now) } else { self.rest(true, now) }
+        if goes_on { self.turn(now) } else { self.rest(true, now) }
     }
 
     fn rest(&mut self, left: bool, now: u64) -> Vec<Want> {

@@ -275,10 +275,10 @@ impl World {
                 let cluster = snapshot::Cluster { name: NAME.to_owned(), uid: UID.to_owned() };
                 let settings = self.scenario.settings.clone();
                 let seat = &mut self.seats[process];
-                let first = seat.epoch == 0;
+                let (first, slow) = (seat.epoch == 0, self.scenario.throttled);
                 seat.epoch += 1;
                 seat.rung = false;
-                seat.process = Some(Process::start(self.now, cluster, settings));
+                seat.process = Some(Process::start(self.now, cluster, settings, slow));
                 if first {
                     self.push(self.now, Event::Tick { process });
                 }

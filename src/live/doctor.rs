@@ -138,8 +138,7 @@ async fn of_aws(
     // What is tried is refused for its tags, or not, whatever uid they say.
     let uid = uid.unwrap_or_else(|| "unknown".to_owned());
     let cluster = Cluster { name: config.cluster_name.clone(), uid };
-    let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
-    let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc, &Metrics::default());
+    let ec2 = Ec2::new(&sdk, cluster.clone(), config, &Metrics::default());
     let asked =
         actions::Asked { region, cluster, knows_uid, instances, address: args.address.clone() };
     let (mut findings, answers) = actions::tried(&ec2, &asked, config.dry_run).await;

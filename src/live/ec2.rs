@@ -51,17 +51,17 @@ const TRUNK_TAG: &str = "vpcresources.k8s.aws/trunk-eni-id";
 pub struct Ec2 {
     client: Client,
     cluster: Cluster,
+    namespace: Option<String>,
     default_tags: BTreeMap<String, String>,
     vpc: OnceCell<String>,
 }
 
 impl Ec2 {
-    /// `vpc`: where the cluster's interfaces are; found from its nodes' instances when unset.
+    /// As this cluster uses it, with what the settings say of AWS.
     pub fn new(
         sdk: &SdkConfig,
         cluster: Cluster,
-        default_tags: BTreeMap<String, String>,
-        vpc: Option<String>,
+        settings: &super::config::Config,
         metrics: &Metrics,
     ) -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -71,20 +71,28 @@ impl Ec2 {
         let counted = Counted { service: "EC2", metrics: metrics.clone() };
         let config = Builder::from(sdk).timeout_config(timeouts);
         let config = config.interceptor(WholeAnswers).interceptor(counted).build();
-        let vpc = vpc.map_or_else(OnceCell::new, |vpc| OnceCell::new_with(Some(vpc)));
-        Self { client: Client::from_conf(config), cluster, default_tags, vpc }
+        let vpc = settings.vpc_id.clone();
+        Self {
+            client: Client::from_conf(config),
+            cluster,
+            namespace: settings.namespace.clone(),
+            default_tags: settings.default_tags.clone(),
+            // Else it is found from the nodes' instances.
+            vpc: vpc.map_or_else(OnceCell::new, |vpc| OnceCell::new_with(Some(vpc))),
+        }
     }
 
-    /// Every address that bears our cluster's name and an Eip's uid.
+    /// Every address that bears our cluster's name and an Eip's uid, of the one namespace if there
+    /// is one alone: of several operators each is told its own.
     pub async fn addresses(&self) -> Result<BTreeMap<AllocationId, Address>, Failure> {
-        let call = self
-            .client
-            .describe_addresses()
-            .filters(filter("tag-key", [names::EIP_UID_TAG.to_owned()]))
-            .filters(filter(
-                &format!("tag:{}", names::CLUSTER_NAME_TAG),
-                [self.cluster.name.clone()],
-            ));
+        let by_tag = |tag: &str, value: &String| filter(&format!("tag:{tag}"), [value.clone()]);
+        let namespace = self.namespace.as_ref();
+        let filters = [
+            filter("tag-key", [names::EIP_UID_TAG.to_owned()]),
+            by_tag(names::CLUSTER_NAME_TAG, &self.cluster.name),
+        ];
+        let filters = filters.into_iter().chain(namespace.map(|n| by_tag(names::NAMESPACE_TAG, n)));
+        let call = self.client.describe_addresses().set_filters(Some(filters.collect()));
         let answer = call.send().await.map_err(|error| read_failure(&error))?;
         Ok(answer.addresses().iter().filter_map(address).collect())
     }

@@ -129,8 +129,7 @@ impl Sources {
         })?;
         crd::stored_as_v1(client.clone()).await?;
         let cluster = Cluster { name: config.cluster_name.clone(), uid };
-        let (tags, vpc) = (config.default_tags.clone(), config.vpc_id.clone());
-        let ec2 = Ec2::new(&sdk, cluster.clone(), tags, vpc, &Metrics::default());
+        let ec2 = Ec2::new(&sdk, cluster.clone(), config, &Metrics::default());
         let quota = quotas::asked(&sdk, &ec2).await.ok();
         Ok(Self { client, cluster, ec2, kubernetes, quota })
     }

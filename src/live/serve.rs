@@ -140,13 +140,7 @@ async fn work(
         }
     }
     let cluster = Cluster { name: config.cluster_name.clone(), uid };
-    let ec2 = Arc::new(Ec2::new(
-        &sdk,
-        cluster.clone(),
-        config.default_tags.clone(),
-        config.vpc_id.clone(),
-        &metrics,
-    ));
+    let ec2 = Arc::new(Ec2::new(&sdk, cluster.clone(), config, &metrics));
     let quota = Arc::new(channel::Sender::new(None));
     let following =
         quotas::follow(sdk, ec2.clone(), quota.clone(), metrics.clone(), cancel.clone());

@@ -118,7 +118,7 @@ fn world(state: State, eips: usize) -> Snapshot {
     for nth in 0..eips * PODS {
         let of_an_eip = nth % PODS == 0;
         let eip = nth / PODS;
-        let autocreate = of_an_eip && (state == State::New || eip % 2 == 0);
+        let autocreate = of_an_eip && (state == State::New || eip.is_multiple_of(2));
         let (key, mut pod) = pod(nth, autocreate);
         if of_an_eip && state != State::New {
             let (id, address, made) = served(eip, &key, &pod);
@@ -128,7 +128,7 @@ fn world(state: State, eips: usize) -> Snapshot {
             pod.allocation = Some(id.clone());
             found.insert(key.clone(), made);
             addresses.insert(id, address);
-            if state == State::Drain && eip / 2 % DRAINED == 0 {
+            if state == State::Drain && (eip / 2).is_multiple_of(DRAINED) {
                 pod = replaced(nth, eips, pod);
             }
         }

@@ -93,27 +93,27 @@ struct Named<'a> {
 /// Joins Eips, addresses and pods. Empty while the Eips are unknown.
 pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
     let Some(eips) = snapshot.eips.known() else { return Vec::new() };
-    let mut addresses = addresses_by_eip(snapshot);
-    let lasts = |eip: &Eip| {
-        let has_one = addresses.contains_key(eip.uid.as_str());
-        !eip.deleting || has_one && snapshot.protection(eip).is_some()
+    let addresses = addresses_by_eip(snapshot, eips);
+    let lasts = |eip: &Eip, own: &Own<'_>| {
+        !eip.deleting || !own.is_empty() && snapshot.protection(eip).is_some()
     };
     let named: Vec<Named<'_>> = eips
         .iter()
-        .map(|(key, eip)| {
+        .zip(&addresses)
+        .map(|((key, eip), own)| {
             let pod_key = key.sibling(&eip.pod);
             let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
-            Named { key, eip, pod_key, pod, lasts: lasts(eip) }
+            Named { key, eip, pod_key, pod, lasts: lasts(eip, own) }
         })
         .collect();
     let served = served_pods(&named, &addresses);
     named
         .iter()
-        .filter(|one| snapshot.settings.in_scope(&one.key.namespace))
-        .map(|one| {
+        .zip(addresses)
+        .filter(|(one, _)| snapshot.settings.in_scope(&one.key.namespace))
+        .map(|(one, mut own)| {
             let Named { key, eip, pod, lasts, .. } = *one;
             let seat = seat(snapshot, one, &served);
-            let mut own = addresses.remove(eip.uid.as_str()).unwrap_or_default();
             let ip = seat.keeps().map(|target| target.ip);
             own.sort_by_key(|(id, address)| preference(eip, ip, id, address));
             Claim { key, eip, pod, addresses: own, seat, lasts }
@@ -136,11 +136,16 @@ pub fn owned(snapshot: &Snapshot) -> impl Iterator<Item = (&AllocationId, &Addre
 }
 
 /// The uids of the Eips that exist.
-pub fn living(snapshot: &Snapshot) -> BTreeSet<&Uid> {
+pub(super) fn living(snapshot: &Snapshot) -> BTreeSet<&Uid> {
     snapshot.eips.known().into_iter().flatten().map(|(_, eip)| &eip.uid).collect()
 }
 
-fn is_ours(snapshot: &Snapshot, address: &Address, lives: impl FnOnce(&Uid) -> bool) -> bool {
+/// The same, given whether the Eip with a uid exists.
+pub(super) fn is_ours(
+    snapshot: &Snapshot,
+    address: &Address,
+    lives: impl FnOnce(&Uid) -> bool,
+) -> bool {
     let ours = match &address.cluster {
         Some(uid) => *uid == snapshot.cluster.uid,
         None => lives(&address.eip),
@@ -148,23 +153,22 @@ fn is_ours(snapshot: &Snapshot, address: &Address, lives: impl FnOnce(&Uid) -> b
     ours && !address.eip.is_empty() && snapshot.settings.in_scope(&address.namespace)
 }
 
-type AddressesByEip<'a> = BTreeMap<&'a str, Vec<(&'a AllocationId, &'a Address)>>;
+/// The addresses of one Eip.
+type Own<'a> = Vec<(&'a AllocationId, &'a Address)>;
 
-fn addresses_by_eip(snapshot: &Snapshot) -> AddressesByEip<'_> {
-    let uids: BTreeMap<&str, &Key> = snapshot
-        .eips
-        .known()
-        .into_iter()
-        .flatten()
-        .map(|(key, eip)| (eip.uid.as_str(), key))
-        .collect();
-    let mut found = AddressesByEip::new();
+/// For each Eip, in their order, its addresses.
+fn addresses_by_eip<'a>(snapshot: &'a Snapshot, eips: &'a BTreeMap<Key, Eip>) -> Vec<Own<'a>> {
+    let places = eips.iter().zip(0..);
+    let places: BTreeMap<&str, (&Key, usize)> =
+        places.map(|((key, eip), place)| (eip.uid.as_str(), (key, place))).collect();
+    let mut found = vec![Own::new(); eips.len()];
     for (id, address) in snapshot.addresses.known().into_iter().flatten() {
         let same_cluster = address.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid);
-        let same_namespace =
-            uids.get(address.eip.as_str()).is_some_and(|eip| eip.namespace == address.namespace);
-        if same_cluster && same_namespace {
-            found.entry(&address.eip).or_default().push((id, address));
+        if let Some((eip, place)) = places.get(address.eip.as_str())
+            && same_cluster
+            && eip.namespace == address.namespace
+        {
+            found[*place].push((id, address));
         }
     }
     found
@@ -192,9 +196,9 @@ type Served<'a> = BTreeMap<&'a Key, (Rank<'a>, &'a Named<'a>)>;
 /// By pod, whether it is there or not: the Eip that may serve it. The one whose address is on it
 /// keeps it, else one that has an address, else the oldest, so that a second Eip can never take a
 /// pod from the first, nor buys an address while the pod is replaced.
-fn served_pods<'a>(named: &'a [Named<'a>], addresses: &AddressesByEip<'_>) -> Served<'a> {
+fn served_pods<'a>(named: &'a [Named<'a>], addresses: &[Own<'_>]) -> Served<'a> {
     let mut served = Served::new();
-    for one in named.iter().filter(|one| one.lasts) {
+    for (one, own) in named.iter().zip(addresses).filter(|(one, _)| one.lasts) {
         let (eip, pod) = (one.eip, one.pod);
         if let Some(owner) = &eip.autocreated_for
             && pod.is_none_or(|pod| *owner != pod.uid)
@@ -202,7 +206,6 @@ fn served_pods<'a>(named: &'a [Named<'a>], addresses: &AddressesByEip<'_>) -> Se
             continue;
         }
         let ip = pod.and_then(|pod| pod.ip);
-        let own = addresses.get(eip.uid.as_str()).map_or(&[][..], Vec::as_slice);
         let holds =
             own.iter().any(|(_, address)| ip.is_some() && address.private_ip.map(IpAddr::V4) == ip);
         let rank = (!holds, own.is_empty(), eip.created.as_str(), eip.uid.as_str());

@@ -7,8 +7,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use super::claims::living;
-use super::rules::orphans::orphans;
+use super::claims::{is_ours, living};
 use super::snapshot::{Address, AllocationId, Interface, InterfaceId, Key, Pod, Snapshot, Uid};
 
 /// An address with its id.
@@ -21,7 +20,7 @@ type Named<'a> = (&'a Key, &'a Pod);
 /// A snapshot, and the maps of it that have been asked for.
 pub struct Index<'a> {
     snapshot: &'a Snapshot,
-    orphans: OnceCell<Vec<Listed<'a>>>,
+    left: OnceCell<Vec<Listed<'a>>>,
     gone: OnceCell<BTreeMap<(&'a str, &'a str), Vec<Listed<'a>>>>,
     by_uid: OnceCell<BTreeMap<&'a Uid, &'a AllocationId>>,
     by_place: OnceCell<BTreeMap<(&'a InterfaceId, Ipv4Addr), Listed<'a>>>,
@@ -34,7 +33,7 @@ impl<'a> Index<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
         Self {
             snapshot,
-            orphans: OnceCell::new(),
+            left: OnceCell::new(),
             gone: OnceCell::new(),
             by_uid: OnceCell::new(),
             by_place: OnceCell::new(),
@@ -44,19 +43,30 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Addresses bought for an Eip of this name that is known to be gone.
+    /// Addresses bought for an Eip of this name that is gone.
     pub fn of_gone(&self, key: &Key) -> Vec<Listed<'a>> {
         let gone = self.gone.get_or_init(|| {
-            let living = living(self.snapshot);
-            let gone = self.addresses().filter(|(_, address)| !living.contains(&address.eip));
-            grouped(gone.map(|one| ((one.1.namespace.as_str(), one.1.name.as_str()), one)))
+            let left = self.left_behind().iter().copied();
+            grouped(left.map(|one| ((one.1.namespace.as_str(), one.1.name.as_str()), one)))
         });
         gone.get(&(key.namespace.as_str(), key.name.as_str())).cloned().unwrap_or_default()
     }
 
-    /// The addresses of ours whose Eip does not exist.
-    pub fn orphans(&self) -> &[Listed<'a>] {
-        self.orphans.get_or_init(|| orphans(self.snapshot))
+    /// The addresses of ours whose Eip does not exist, by a complete look.
+    pub fn orphans(&self) -> Vec<Listed<'a>> {
+        let left = self.left_behind().iter().copied();
+        left.filter(|(_, address)| is_ours(self.snapshot, address, |_| false)).collect()
+    }
+
+    /// Addresses whose Eip does not exist, whosoever they are.
+    fn left_behind(&self) -> &[Listed<'a>] {
+        self.left.get_or_init(|| {
+            if self.snapshot.eips.known().is_none() {
+                return Vec::new();
+            }
+            let living = living(self.snapshot);
+            self.addresses().filter(|(_, address)| !living.contains(&address.eip)).collect()
+        })
     }
 
     /// An address that carries this Eip's uid, wherever its other tags say that it belongs. Of a

@@ -14,14 +14,15 @@
 use std::net::IpAddr;
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
-use crate::plan::claims::{draining, living, owned};
+use crate::plan::claims::{draining, owned};
+use crate::plan::index::Index;
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Protection, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>) {
     let snapshot = draft.snapshot;
     exposed(draft);
-    let mut found = draft.index.orphans().to_vec();
+    let mut found = draft.index.orphans();
     found.retain(|(id, _)| !draft.tags(id));
     let due = found.iter().filter(|(id, one)| due_in(snapshot, id, one) == Some(0)).count() as u64;
     let most = most(snapshot);
@@ -51,11 +52,7 @@ pub fn steps(draft: &mut Draft<'_>) {
 
 /// The addresses of ours whose Eip does not exist, by a complete look.
 pub fn orphans(snapshot: &Snapshot) -> Vec<(&AllocationId, &Address)> {
-    if snapshot.eips.known().is_none() {
-        return Vec::new();
-    }
-    let living = living(snapshot);
-    owned(snapshot).filter(|(_, address)| !living.contains(&address.eip)).collect()
+    Index::new(snapshot).orphans()
 }
 
 /// Ends what would be on a stranger's pod.
@@ -63,7 +60,7 @@ fn exposed(draft: &mut Draft<'_>) {
     if draft.snapshot.pods.known().is_none() {
         return;
     }
-    for (id, address) in draft.index.orphans().iter().copied() {
+    for (id, address) in draft.index.orphans() {
         let Some(action) = Action::disassociation(id, address) else { continue };
         if draft.ends(id) || carrier(draft, id, address).is_some() {
             continue;

@@ -244,10 +244,10 @@ impl Operator {
         }
     }
 
-    /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets it,
-    /// and begins none once time is up, an address may be exposed, or the process is told to stop.
-    /// True: what is left waits for the limiter, and the next round may plan it beside what follows
-    /// from what was done.
+    /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets
+    /// it, and begins none once time is up, an address may be exposed, or the process is told to
+    /// stop. True: what is left waits for the limiter, and the next round may plan it beside what
+    /// follows from what was done.
     async fn round(
         &self,
         steps: Vec<Step>,

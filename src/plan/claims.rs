@@ -1,5 +1,6 @@
 //! The snapshot seen from each Eip: which addresses are its own, and which pod is its target.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,6 +16,8 @@ pub const TERMINATION_MARGIN: u64 = 5;
 pub struct Claim<'a> {
     pub key: &'a Key,
     pub eip: &'a Eip,
+    /// The pod it names, if that is known to be there.
+    pub pod: Option<&'a Pod>,
     /// Its addresses; the one it keeps comes first.
     pub addresses: Vec<(&'a AllocationId, &'a Address)>,
     pub seat: Seat<'a>,
@@ -77,26 +80,43 @@ pub struct Target<'a> {
     pub ip: Ipv4Addr,
 }
 
+/// An Eip with the pod that it names. That is looked up once: most of the time goes where many pods
+/// are searched for one.
+struct Named<'a> {
+    key: &'a Key,
+    eip: &'a Eip,
+    pod_key: Key,
+    pod: Option<&'a Pod>,
+    lasts: bool,
+}
+
 /// Joins Eips, addresses and pods. Empty while the Eips are unknown.
 pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
     let Some(eips) = snapshot.eips.known() else { return Vec::new() };
-    let mut addresses = addresses_by_eip(snapshot);
-    let lasting = |eip: &Eip| {
-        let has_one = addresses.contains_key(eip.uid.as_str());
-        !eip.deleting || has_one && snapshot.protection(eip).is_some()
+    let addresses = addresses_by_eip(snapshot, eips);
+    let lasts = |eip: &Eip, own: &Own<'_>| {
+        !eip.deleting || !own.is_empty() && snapshot.protection(eip).is_some()
     };
-    let lasting: BTreeSet<&Key> =
-        eips.iter().filter(|(_, eip)| lasting(eip)).map(|(key, _)| key).collect();
-    let served = served_pods(snapshot, eips, &lasting, &addresses);
-    eips.iter()
-        .filter(|(key, _)| snapshot.settings.in_scope(&key.namespace))
-        .map(|(key, eip)| {
-            let lasts = lasting.contains(key);
-            let seat = seat(snapshot, key, eip, lasts, &served);
-            let mut own = addresses.remove(eip.uid.as_str()).unwrap_or_default();
+    let named: Vec<Named<'_>> = eips
+        .iter()
+        .zip(&addresses)
+        .map(|((key, eip), own)| {
+            let pod_key = key.sibling(&eip.pod);
+            let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
+            Named { key, eip, pod_key, pod, lasts: lasts(eip, own) }
+        })
+        .collect();
+    let served = served_pods(&named, &addresses);
+    named
+        .iter()
+        .zip(addresses)
+        .filter(|(one, _)| snapshot.settings.in_scope(&one.key.namespace))
+        .map(|(one, mut own)| {
+            let Named { key, eip, pod, lasts, .. } = *one;
+            let seat = seat(snapshot, one, &served);
             let ip = seat.keeps().map(|target| target.ip);
             own.sort_by_key(|(id, address)| preference(eip, ip, id, address));
-            Claim { key, eip, addresses: own, seat, lasts }
+            Claim { key, eip, pod, addresses: own, seat, lasts }
         })
         .collect()
 }
@@ -104,41 +124,51 @@ pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
 /// Whether an address is ours to change. One without a cluster uid was bought by the older
 /// operator, and is ours only while an Eip with its uid exists.
 pub fn is_owned(snapshot: &Snapshot, address: &Address) -> bool {
+    let eips = || snapshot.eips.known().into_iter().flatten();
+    is_ours(snapshot, address, |uid| eips().any(|(_, eip)| eip.uid == *uid))
+}
+
+/// All addresses that are ours to change.
+pub fn owned(snapshot: &Snapshot) -> impl Iterator<Item = (&AllocationId, &Address)> {
+    let living = LazyCell::new(|| living(snapshot));
+    let all = snapshot.addresses.known().into_iter().flatten();
+    all.filter(move |(_, address)| is_ours(snapshot, address, |uid| living.contains(uid)))
+}
+
+/// The uids of the Eips that exist.
+pub(super) fn living(snapshot: &Snapshot) -> BTreeSet<&Uid> {
+    snapshot.eips.known().into_iter().flatten().map(|(_, eip)| &eip.uid).collect()
+}
+
+/// The same, given whether the Eip with a uid exists.
+pub(super) fn is_ours(
+    snapshot: &Snapshot,
+    address: &Address,
+    lives: impl FnOnce(&Uid) -> bool,
+) -> bool {
     let ours = match &address.cluster {
         Some(uid) => *uid == snapshot.cluster.uid,
-        None => snapshot
-            .eips
-            .known()
-            .is_some_and(|eips| eips.values().any(|eip| eip.uid == address.eip)),
+        None => lives(&address.eip),
     };
     ours && !address.eip.is_empty() && snapshot.settings.in_scope(&address.namespace)
 }
 
-/// An address that carries this Eip's uid, wherever its other tags say that it belongs. Of a claim
-/// without addresses it is one whose namespace tag a person has changed or lost.
-pub fn of_uid<'a>(snapshot: &'a Snapshot, uid: &Uid) -> Option<&'a AllocationId> {
-    let mut all = snapshot.addresses.known().into_iter().flatten();
-    let of_cluster = |a: &Address| a.cluster.as_ref().is_none_or(|c| *c == snapshot.cluster.uid);
-    all.find(|(_, address)| address.eip == *uid && of_cluster(address)).map(|(id, _)| id)
-}
+/// The addresses of one Eip.
+type Own<'a> = Vec<(&'a AllocationId, &'a Address)>;
 
-type AddressesByEip<'a> = BTreeMap<&'a str, Vec<(&'a AllocationId, &'a Address)>>;
-
-fn addresses_by_eip(snapshot: &Snapshot) -> AddressesByEip<'_> {
-    let uids: BTreeMap<&str, &Key> = snapshot
-        .eips
-        .known()
-        .into_iter()
-        .flatten()
-        .map(|(key, eip)| (eip.uid.as_str(), key))
-        .collect();
-    let mut found = AddressesByEip::new();
+/// For each Eip, in their order, its addresses.
+fn addresses_by_eip<'a>(snapshot: &'a Snapshot, eips: &'a BTreeMap<Key, Eip>) -> Vec<Own<'a>> {
+    let places = eips.iter().zip(0..);
+    let places: BTreeMap<&str, (&Key, usize)> =
+        places.map(|((key, eip), place)| (eip.uid.as_str(), (key, place))).collect();
+    let mut found = vec![Own::new(); eips.len()];
     for (id, address) in snapshot.addresses.known().into_iter().flatten() {
         let same_cluster = address.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid);
-        let same_namespace =
-            uids.get(address.eip.as_str()).is_some_and(|eip| eip.namespace == address.namespace);
-        if same_cluster && same_namespace {
-            found.entry(&address.eip).or_default().push((id, address));
+        if let Some((eip, place)) = places.get(address.eip.as_str())
+            && same_cluster
+            && eip.namespace == address.namespace
+        {
+            found[*place].push((id, address));
         }
     }
     found
@@ -160,71 +190,58 @@ fn preference<'a>(
 /// since when, and the uid.
 type Rank<'a> = (bool, bool, &'a str, &'a str);
 
+/// By pod: the Eip that may serve it.
+type Served<'a> = BTreeMap<&'a Key, (Rank<'a>, &'a Named<'a>)>;
+
 /// By pod, whether it is there or not: the Eip that may serve it. The one whose address is on it
 /// keeps it, else one that has an address, else the oldest, so that a second Eip can never take a
 /// pod from the first, nor buys an address while the pod is replaced.
-fn served_pods<'a>(
-    snapshot: &'a Snapshot,
-    eips: &'a BTreeMap<Key, Eip>,
-    lasting: &BTreeSet<&Key>,
-    addresses: &AddressesByEip<'_>,
-) -> BTreeMap<Key, &'a Uid> {
-    let mut served: BTreeMap<Key, (Rank<'_>, &Uid)> = BTreeMap::new();
-    for (key, eip) in eips.iter().filter(|(key, _)| lasting.contains(key)) {
-        let pod_key = key.sibling(&eip.pod);
-        let pod = snapshot.pods.known().and_then(|pods| pods.get(&pod_key));
+fn served_pods<'a>(named: &'a [Named<'a>], addresses: &[Own<'_>]) -> Served<'a> {
+    let mut served = Served::new();
+    for (one, own) in named.iter().zip(addresses).filter(|(one, _)| one.lasts) {
+        let (eip, pod) = (one.eip, one.pod);
         if let Some(owner) = &eip.autocreated_for
             && pod.is_none_or(|pod| *owner != pod.uid)
         {
             continue;
         }
         let ip = pod.and_then(|pod| pod.ip);
-        let own = addresses.get(eip.uid.as_str()).map_or(&[][..], Vec::as_slice);
         let holds =
             own.iter().any(|(_, address)| ip.is_some() && address.private_ip.map(IpAddr::V4) == ip);
         let rank = (!holds, own.is_empty(), eip.created.as_str(), eip.uid.as_str());
-        match served.get(&pod_key) {
+        match served.get(&one.pod_key) {
             Some((best, _)) if *best <= rank => {}
-            _ => {
-                served.insert(pod_key, (rank, &eip.uid));
-            }
+            _ => drop(served.insert(&one.pod_key, (rank, one))),
         }
     }
-    served.into_iter().map(|(pod, (_, uid))| (pod, uid)).collect()
+    served
 }
 
-fn seat<'a>(
-    snapshot: &'a Snapshot,
-    key: &Key,
-    eip: &Eip,
-    lasts: bool,
-    served: &BTreeMap<Key, &Uid>,
-) -> Seat<'a> {
-    let Some(pods) = snapshot.pods.known() else { return Seat::Unknown };
+fn seat<'a>(snapshot: &'a Snapshot, named: &Named<'a>, served: &Served<'_>) -> Seat<'a> {
+    let Named { eip, pod, lasts, .. } = *named;
     // The schema allows no such Eip: what it named was lost in a conversion between versions.
-    if eip.pod.is_empty() {
+    if snapshot.pods.known().is_none() || eip.pod.is_empty() {
         return Seat::Unknown;
     }
-    let pod_key = key.sibling(&eip.pod);
-    let pod = pods.get(&pod_key);
     if let Some(owner) = &eip.autocreated_for
         && pod.is_none_or(|pod| pod.uid != *owner)
     {
         let replaced = pod.is_some();
         return Seat::Nowhere(if replaced { Absence::OtherUid } else { Absence::Gone });
     }
-    let serving = served.get(&pod_key).copied();
+    let by = served.get(&named.pod_key).map(|(_, by)| *by);
+    let serving = by.map(|by| &by.eip.uid);
     if lasts && serving != Some(&eip.uid) {
-        let other = snapshot.eips.known().into_iter().flatten();
-        if let Some((key, _)) = other.into_iter().find(|(_, other)| Some(&other.uid) == serving) {
-            return Seat::Nowhere(Absence::ClaimedBy { eip: key.clone() });
+        let other = by.map(|by| by.key.clone());
+        if let Some(eip) = other {
+            return Seat::Nowhere(Absence::ClaimedBy { eip });
         }
     }
     let Some(pod) = pod else { return Seat::Nowhere(Absence::Gone) };
     match eligible(pod, &snapshot.settings) {
-        Ok(ip) => Seat::Pod(Target { key: pod_key, pod, ip }),
+        Ok(ip) => Seat::Pod(Target { key: named.pod_key.clone(), pod, ip }),
         Err(Absence::Terminating) => match draining(snapshot, pod) {
-            Some(ip) => Seat::Draining(Target { key: pod_key, pod, ip }),
+            Some(ip) => Seat::Draining(Target { key: named.pod_key.clone(), pod, ip }),
             None => Seat::Nowhere(Absence::Terminating),
         },
         Err(absence) => Seat::Nowhere(absence),

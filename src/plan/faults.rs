@@ -3,16 +3,17 @@
 //! Written without the rules' own helpers, so that a wrong rule is caught by another pair of
 //! eyes: every story asks it, and the operator asks it before it carries a plan out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::action::{Action, Plan, Step};
-use super::snapshot::{Address, AllocationId, Key, Snapshot, Uid};
+use super::snapshot::{Address, AllocationId, Eip, Key, Snapshot, Uid};
 
 /// One sentence a fault; empty for a plan that may be carried out.
 pub fn faults(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    let uids = Uids::of(snapshot);
     let mut found: Vec<String> =
-        plan.steps.iter().filter_map(|step| fault(snapshot, step).err()).collect();
+        plan.steps.iter().filter_map(|step| fault(snapshot, &uids, step).err()).collect();
     let mut bought_for = BTreeSet::new();
     for step in &plan.steps {
         if let Action::Allocate { uid, eip, .. } = &step.action
@@ -31,7 +32,31 @@ pub fn faults(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     found
 }
 
-fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
+/// The snapshot by uid of the Eip, so that a plan of n steps does not cost n².
+struct Uids<'a> {
+    eips: BTreeMap<&'a Uid, &'a Eip>,
+    /// The addresses of this cluster that carry it.
+    addresses: BTreeMap<&'a Uid, Vec<&'a AllocationId>>,
+}
+
+impl<'a> Uids<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let eips = snapshot.eips.known().into_iter().flatten();
+        let mut addresses: BTreeMap<&Uid, Vec<&AllocationId>> = BTreeMap::new();
+        for (id, address) in snapshot.addresses.known().into_iter().flatten() {
+            if address.cluster.as_ref().is_none_or(|uid| *uid == snapshot.cluster.uid) {
+                addresses.entry(&address.eip).or_default().push(id);
+            }
+        }
+        Self { eips: eips.map(|(_, eip)| (&eip.uid, eip)).collect(), addresses }
+    }
+
+    fn addresses_of(&self, uid: &Uid) -> &[&'a AllocationId] {
+        self.addresses.get(uid).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn fault(snapshot: &Snapshot, uids: &Uids<'_>, step: &Step) -> Result<(), String> {
     match &step.action {
         Action::Associate { address, interface, private_ip, pod, pod_uid, .. } => {
             let found = owned(snapshot, address)?;
@@ -55,11 +80,11 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
         Action::Tag { address, eip, uid, from, .. } => {
             let found = owned(snapshot, address)?;
             need(found.eip == *from, || format!("{address} is not of Eip uid {from}"))?;
-            let eips = || snapshot.eips.known().into_iter().flatten();
-            let named = eips().any(|(key, one)| key == eip && one.uid == *uid && one.held);
+            let named = snapshot.eips.known().and_then(|eips| eips.get(eip));
+            let named = named.is_some_and(|one| one.uid == *uid && one.held);
             let near = found.namespace == eip.namespace;
             need(named && near, || format!("{address} is not of eip {eip}"))?;
-            let lives = eips().any(|(_, one)| one.uid == *from);
+            let lives = uids.eips.contains_key(from);
             need(uid == from || !lives && found.name == eip.name, || {
                 format!("{address} is of another Eip, or one that exists")
             })
@@ -75,31 +100,28 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
             let definition = snapshot.definition.known();
             let kept = definition.is_none_or(|one| one.deleting && !one.release_all);
             need(!kept, || format!("{address} goes while the definition of Eips does"))?;
-            let eips = snapshot.eips.known().into_iter().flatten();
-            let eip = eips.into_iter().find(|(_, eip)| eip.uid == *eip_uid).map(|(_, eip)| eip);
+            let eip = uids.eips.get(eip_uid);
             let protected = snapshot.settings.protect || eip.is_some_and(|eip| eip.protected);
             need(!protected, || format!("{address} goes, and is protected"))?;
             need(found.association.is_none(), || format!("{address} is associated"))?;
             need(found.eip == *eip_uid, || format!("{address} is not of Eip uid {eip_uid}"))?;
             if *orphan {
-                return orphan_fault(snapshot, address, found);
+                return orphan_fault(snapshot, uids, address, found);
             }
             need(eip.is_some(), || format!("{address} goes, and its Eip does not exist"))?;
             let lives = eip.is_some_and(|eip| !eip.deleting);
-            let others = addresses_of(snapshot, eip_uid).into_iter().any(|id| id != address);
+            let others = uids.addresses_of(eip_uid).iter().any(|id| *id != address);
             need(!lives || others, || format!("the only address of a living Eip, {address}"))
         }
         Action::Allocate { eip, uid, .. } => {
             let found = snapshot.eips.known().and_then(|eips| eips.get(eip));
             let intends = found.is_some_and(|eip| eip.uid == *uid && eip.held && !eip.deleting);
             need(intends, || format!("eip {eip} does not hold the intent to own an address"))?;
-            let none =
-                snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            let none = snapshot.addresses.known().is_some() && uids.addresses_of(uid).is_empty();
             need(none, || format!("eip {eip} has an address, or nobody knows"))
         }
         Action::LetGo { eip, uid } => {
-            let none =
-                snapshot.addresses.known().is_some() && addresses_of(snapshot, uid).is_empty();
+            let none = snapshot.addresses.known().is_some() && uids.addresses_of(uid).is_empty();
             need(none, || format!("eip {eip} still has an address, or nobody knows"))
         }
         Action::Delete { eip, .. } => {
@@ -113,15 +135,19 @@ fn fault(snapshot: &Snapshot, step: &Step) -> Result<(), String> {
     }
 }
 
-fn orphan_fault(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Result<(), String> {
-    let eips = || snapshot.eips.known().into_iter().flatten();
+fn orphan_fault(
+    snapshot: &Snapshot,
+    uids: &Uids<'_>,
+    id: &AllocationId,
+    address: &Address,
+) -> Result<(), String> {
     let (settings, recent) = (&snapshot.settings, &snapshot.recent);
     let asked = settings.release_orphans && address.cluster.is_some();
     need(asked, || format!("{id} has no Eip, and nobody asked for its release"))?;
-    let claimed = eips().any(|(key, eip)| {
-        eip.uid == address.eip || key.namespace == address.namespace && key.name == address.name
-    });
-    need(!claimed && eips().count() > 0, || format!("{id} may belong to an Eip"))?;
+    let name = Key::new(address.namespace.clone(), address.name.clone());
+    let named = snapshot.eips.known().is_some_and(|eips| eips.contains_key(&name));
+    let claimed = uids.eips.contains_key(&address.eip) || named;
+    need(!claimed && !uids.eips.is_empty(), || format!("{id} may belong to an Eip"))?;
     let unclaimed = recent.unclaimed.get(id).copied().unwrap_or(0);
     need(unclaimed >= settings.orphan_grace, || format!("{id} was without an Eip too shortly"))
 }
@@ -132,13 +158,6 @@ fn annotate_fault(snapshot: &Snapshot, pod: &Key, address: &AllocationId) -> Res
     need(there.is_some() && found.private_ip.map(IpAddr::V4) == there, || {
         format!("{address} is not on pod {pod}")
     })
-}
-
-/// The addresses of this cluster that carry an Eip's uid.
-fn addresses_of<'a>(snapshot: &'a Snapshot, uid: &Uid) -> Vec<&'a AllocationId> {
-    let all = snapshot.addresses.known().into_iter().flatten();
-    let of_cluster = |a: &Address| a.cluster.as_ref().is_none_or(|c| *c == snapshot.cluster.uid);
-    all.filter(|(_, a)| a.eip == *uid && of_cluster(a)).map(|(id, _)| id).collect()
 }
 
 fn owned<'a>(snapshot: &'a Snapshot, id: &AllocationId) -> Result<&'a Address, String> {

@@ -3,9 +3,9 @@
 //! [`apply`] is also how the operator absorbs what its calls really answered, so the forecast and
 //! the execution cannot differ in what a step means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::{Action, Plan};
+use super::action::{Action, Plan, Step};
 use super::planner::plan;
 use super::snapshot::{
     Address, AllocationId, Eip, Interface, InterfaceId, Key, Pod, Snapshot, Uid,
@@ -79,9 +79,7 @@ pub fn forecast(snapshot: &Snapshot) -> Forecast {
     let mut rounds = Vec::new();
     loop {
         let round = plan(&end);
-        for step in &round.steps {
-            apply(&mut end, &step.action, &Outcome::expected(&step.action));
-        }
+        apply_all(&mut end, &round.steps);
         let settled = round.steps.is_empty();
         rounds.push(round);
         if settled || rounds.len() == MAX_ROUNDS {
@@ -90,9 +88,41 @@ pub fn forecast(snapshot: &Snapshot) -> Forecast {
     }
 }
 
+/// Changes the snapshot as the steps of one round are expected to change the world. What is left of
+/// the Eips whose addresses go is asked once, for each asking means to look through all addresses.
+fn apply_all(snapshot: &mut Snapshot, steps: &[Step]) {
+    for step in steps {
+        change(snapshot, &step.action, &Outcome::expected(&step.action));
+    }
+    settle_released(snapshot, steps.iter().map(|step| &step.action));
+}
+
 /// Changes the snapshot as the action with this outcome has changed the world. Parts that are
 /// unknown stay so.
 pub fn apply(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
+    change(snapshot, action, outcome);
+    settle_released(snapshot, std::iter::once(action));
+}
+
+/// Of an Eip whose last address was given back none is on its way.
+fn settle_released<'a>(snapshot: &mut Snapshot, actions: impl Iterator<Item = &'a Action>) {
+    let mut released: BTreeSet<&Uid> = actions
+        .filter_map(|action| match action {
+            Action::Release { eip_uid, .. } => Some(eip_uid),
+            _ => None,
+        })
+        .collect();
+    let Some(addresses) = snapshot.addresses.known().filter(|_| !released.is_empty()) else {
+        return;
+    };
+    for address in addresses.values() {
+        released.remove(&address.eip);
+    }
+    let settled = released.into_iter().map(|uid| (uid.clone(), 0));
+    snapshot.recent.settling.extend(settled);
+}
+
+fn change(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome) {
     snapshot.recent.stopped.remove(action.verb()); // what concerned all of its kind is over
     match action {
         Action::Create { .. }
@@ -186,11 +216,8 @@ fn apply_to_address(snapshot: &mut Snapshot, action: &Action, outcome: &Outcome)
             let quota = snapshot.quota.iter_mut();
             quota.for_each(|quota| quota.used = quota.used.saturating_add(1));
         }
-        (Action::Release { address, eip_uid, .. }, _) => {
+        (Action::Release { address, .. }, _) => {
             addresses.remove(address);
-            if !addresses.values().any(|other| other.eip == *eip_uid) {
-                snapshot.recent.settling.insert(eip_uid.clone(), 0);
-            }
             let quota = snapshot.quota.iter_mut();
             quota.for_each(|quota| quota.used = quota.used.saturating_sub(1));
         }

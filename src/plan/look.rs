@@ -147,10 +147,12 @@ fn asking<'a>(
     snapshot: &'a Snapshot,
     claims: &'a [Claim<'_>],
 ) -> impl Iterator<Item = (&'a Key, &'a Pod)> {
-    let served = |pod: &Key| {
-        claims.iter().any(|claim| matches!(&claim.seat, Seat::Pod(target) if target.key == *pod))
+    let target = |claim: &'a Claim<'_>| match &claim.seat {
+        Seat::Pod(target) => Some(&target.key),
+        _ => None,
     };
-    pods(snapshot).filter(move |(key, pod)| pod.autocreate && !served(key))
+    let served: BTreeSet<&Key> = claims.iter().filter_map(target).collect();
+    pods(snapshot).filter(move |(key, pod)| pod.autocreate && !served.contains(key))
 }
 
 #[cfg(test)]

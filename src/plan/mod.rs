@@ -9,6 +9,7 @@ pub mod execution;
 pub mod explain;
 pub mod faults;
 pub mod forecast;
+mod index;
 pub mod look;
 pub mod meaning;
 pub mod names;

@@ -19,11 +19,12 @@
 //! that of `Action::rank`. [`super::forecast`] runs the rounds
 //! to their end without touching anything, the operator runs them for real.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::action::{Action, Note, Plan, Reason, Step, Subject, Wait};
 use super::claims::{Claim, claims};
+use super::index::Index;
 use super::rules;
 use super::snapshot::{AllocationId, InterfaceId, Key, Pause, Snapshot, Uid};
 
@@ -31,7 +32,8 @@ use super::snapshot::{AllocationId, InterfaceId, Key, Pause, Snapshot, Uid};
 /// plans.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let claims = claims(snapshot);
-    let mut draft = Draft::new(snapshot);
+    let index = Index::new(snapshot);
+    let mut draft = Draft::new(snapshot, &index);
 
     rules::unread::notes(&mut draft);
 
@@ -65,15 +67,36 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     draft.into_plan()
 }
 
-/// The plan while the rules fill it.
+/// The plan while the rules fill it, and by what they ask for it: a rule does so for each claim, so
+/// that nothing here may go through all steps or all notes.
 pub(super) struct Draft<'a> {
     pub snapshot: &'a Snapshot,
-    plan: Plan,
+    pub index: &'a Index<'a>,
+    steps: Vec<Step>,
+    waits: BTreeMap<Subject, Vec<Wait>>,
+    /// Places of the steps for the Eip with this uid.
+    by_uid: BTreeMap<Uid, Vec<usize>>,
+    verbs: BTreeSet<&'static str>,
+    ended: BTreeSet<AllocationId>,
+    tagged: BTreeSet<AllocationId>,
+    cleared: BTreeSet<Key>,
+    coming: BTreeMap<(InterfaceId, Ipv4Addr), String>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, plan: Plan::default() }
+    fn new(snapshot: &'a Snapshot, index: &'a Index<'a>) -> Self {
+        Self {
+            snapshot,
+            index,
+            steps: Vec::new(),
+            waits: BTreeMap::new(),
+            by_uid: BTreeMap::new(),
+            verbs: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            tagged: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+            coming: BTreeMap::new(),
+        }
     }
 
     /// Adds a step for a claim, unless an earlier failure asks to wait.
@@ -91,67 +114,70 @@ impl<'a> Draft<'a> {
             self.wait(subject, wait);
             return;
         }
-        self.plan.steps.push(Step { claim: claim.clone(), uid: uid.clone(), action, reason });
+        self.note_effect(&action);
+        self.by_uid.entry(uid.clone()).or_default().push(self.steps.len());
+        self.steps.push(Step { claim: claim.clone(), uid: uid.clone(), action, reason });
+    }
+
+    fn note_effect(&mut self, action: &Action) {
+        self.verbs.insert(action.verb());
+        match action {
+            Action::Disassociate { address, .. } => drop(self.ended.insert(address.clone())),
+            Action::Tag { address, .. } => drop(self.tagged.insert(address.clone())),
+            Action::Clear { pod, .. } => drop(self.cleared.insert(pod.clone())),
+            Action::Associate { address, ip, interface, private_ip, .. } => {
+                let place = (interface.clone(), *private_ip);
+                self.coming.entry(place).or_insert_with(|| format!("{ip} ({address})"));
+            }
+            _ => {}
+        }
     }
 
     /// Notes what something waits for, once.
     pub fn wait(&mut self, subject: Subject, wait: Wait) {
-        let note = Note { subject, wait };
-        if !self.plan.notes.contains(&note) {
-            self.plan.notes.push(note);
+        let waits = self.waits.entry(subject).or_default();
+        if !waits.contains(&wait) {
+            waits.push(wait);
         }
     }
 
     /// The first thing this Eip waits for.
     pub fn wait_of(&self, eip: &Key) -> Option<&Wait> {
-        self.waits_of(eip).next()
+        self.waits_of(eip).first()
     }
 
     /// What keeps its address, though the Eip is to go.
     pub fn hold_of(&self, eip: &Key) -> Option<&Wait> {
-        self.waits_of(eip).find(|wait| wait.is_hold())
+        self.waits_of(eip).iter().find(|wait| wait.is_hold())
     }
 
-    fn waits_of(&self, eip: &Key) -> impl Iterator<Item = &Wait> {
-        let of_it = move |note: &&Note| matches!(&note.subject, Subject::Eip(key) if key == eip);
-        self.plan.notes.iter().filter(of_it).map(|note| &note.wait)
+    fn waits_of(&self, eip: &Key) -> &[Wait] {
+        self.waits.get(&Subject::Eip(eip.clone())).map_or(&[], Vec::as_slice)
     }
 
     /// Steps planned so far for the Eip with this uid.
     pub fn steps_of(&self, uid: &Uid) -> impl Iterator<Item = &Step> {
-        self.plan.steps.iter().filter(move |step| step.uid == *uid)
+        self.by_uid.get(uid).into_iter().flatten().map(|place| &self.steps[*place])
     }
 
     /// Whether an association of this address ends in this round.
     pub fn ends(&self, id: &AllocationId) -> bool {
-        self.plan.steps.iter().any(|step| match &step.action {
-            Action::Disassociate { address, .. } => address == id,
-            _ => false,
-        })
+        self.ended.contains(id)
     }
 
     /// The address that is put on this IP of an interface in this round.
     pub fn comes_to(&self, interface: &InterfaceId, ip: Ipv4Addr) -> Option<String> {
-        self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::Associate { address, ip: public, interface: on, private_ip, .. }
-                if on == interface && *private_ip == ip =>
-            {
-                Some(format!("{public} ({address})"))
-            }
-            _ => None,
-        })
+        self.coming.get(&(interface.clone(), ip)).cloned()
     }
 
     /// Whether the annotations of this pod are taken off in this round.
     pub fn clears(&self, key: &Key) -> bool {
-        let mut steps = self.plan.steps.iter();
-        steps.any(|step| matches!(&step.action, Action::Clear { pod, .. } if pod == key))
+        self.cleared.contains(key)
     }
 
     /// Whether the tags of this address are written in this round.
     pub fn tags(&self, id: &AllocationId) -> bool {
-        let mut steps = self.plan.steps.iter();
-        steps.any(|step| matches!(&step.action, Action::Tag { address, .. } if address == id))
+        self.tagged.contains(id)
     }
 
     /// The earlier failure for which an action waits.
@@ -173,14 +199,18 @@ impl<'a> Draft<'a> {
     /// Whether a stop of its kind holds an action back. When its time is over one action finds out
     /// for the others whether the reason is, too: so who comes first is served first.
     fn is_held(&self, stop: &Pause, action: &Action) -> bool {
-        let mut planned = self.plan.steps.iter();
-        stop.seconds > 0 || planned.any(|step| step.action.verb() == action.verb())
+        stop.seconds > 0 || self.verbs.contains(action.verb())
     }
 
     fn into_plan(mut self) -> Plan {
-        in_turn(&mut self.plan.steps);
-        self.plan.notes.sort_by(|a, b| a.subject.cmp(&b.subject));
-        self.plan
+        in_turn(&mut self.steps);
+        let note = |subject: &Subject, wait| Note { subject: subject.clone(), wait };
+        let notes = self
+            .waits
+            .into_iter()
+            .flat_map(|(subject, waits)| waits.into_iter().map(move |wait| note(&subject, wait)))
+            .collect();
+        Plan { steps: self.steps, notes }
     }
 }
 

@@ -3,16 +3,19 @@
 //!
 //! Time is an argument: milliseconds on a clock that never goes back.
 
+mod effect;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use self::effect::Effect;
 use super::action::Action;
 use super::claims::claims;
 use super::forecast::{Outcome, apply};
 use super::meaning::{Failure, Meaning};
 use super::names::digest;
 use super::rules::orphans::orphans;
-use super::snapshot::{Address, AllocationId, Key, Pause, Pod, Recent, Snapshot, Uid};
+use super::snapshot::{AllocationId, Pause, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
 pub const ALLOCATE_TIMEOUT: u64 = 25;
@@ -46,8 +49,8 @@ pub struct Memory {
     intents: BTreeMap<Uid, u64>,
     /// By Eip uid: until when a purchase or a tag whose answer was lost may show.
     lost: BTreeMap<Uid, u64>,
-    /// By address and Eip uid: until when it may be there although a listing does not show it.
-    seen: BTreeMap<(AllocationId, Uid), u64>,
+    /// By Eip uid and address: until when it may be there although a listing does not show it.
+    seen: BTreeMap<(Uid, AllocationId), u64>,
     /// By pod uid: when it was first seen terminating.
     terminating: BTreeMap<Uid, u64>,
     /// By address: for how many milliseconds it has been seen without an Eip.
@@ -66,14 +69,6 @@ pub struct Memory {
     stopped: BTreeMap<String, Setback>,
 }
 
-/// Something of ours that a listing may not show yet.
-#[derive(Clone, Debug, Hash)]
-struct Effect {
-    at: u64,
-    action: Action,
-    outcome: Outcome,
-}
-
 #[derive(Clone, Debug, Hash)]
 struct Setback {
     /// What failed.
@@ -87,6 +82,18 @@ impl Memory {
     /// Says for how long addresses may be on their way, after something was done about them.
     pub fn show_settling(&self, snapshot: &mut Snapshot, now: u64) {
         snapshot.recent.settling = self.recent(now).settling;
+    }
+
+    /// The same of one Eip.
+    pub fn show_settling_of(&self, uid: &Uid, snapshot: &mut Snapshot, now: u64) {
+        let seen = self.seen.range((uid.clone(), AllocationId::new())..);
+        let seen = seen.take_while(|((of, _), _)| of == uid).map(|(_, until)| until);
+        let until = self.intents.get(uid).into_iter().chain(self.lost.get(uid)).chain(seen).max();
+        let settling = &mut snapshot.recent.settling;
+        match until {
+            Some(until) => drop(settling.insert(uid.clone(), seconds(*until, now))),
+            None => drop(settling.remove(uid)),
+        }
     }
 
     /// Adds to what was observed what we know better, and the `recent` section.
@@ -145,7 +152,7 @@ impl Memory {
             }
             (Action::Allocate { uid, .. }, Outcome::Allocated { address, .. })
             | (Action::Tag { uid, address, .. }, _) => {
-                self.seen.insert((address.clone(), uid.clone()), now + settle * 1000);
+                self.seen.insert((uid.clone(), address.clone()), now + settle * 1000);
                 self.unclaimed.remove(address);
             }
             (Action::Associate { address, .. }, _) => {
@@ -159,7 +166,7 @@ impl Memory {
                 if *orphan {
                     self.orphans_released.push(now);
                 }
-                self.seen.retain(|(seen, _), _| seen != address);
+                self.seen.retain(|(_, seen), _| seen != address);
                 self.intents.insert(eip_uid.clone(), now);
                 // There may be room again.
                 if let Some(stop) = self.stopped.get_mut("allocate") {
@@ -175,7 +182,7 @@ impl Memory {
                 |one: &Action| matches!(one, Action::Tag { address: id, .. } if id == address);
             self.effects.retain(|effect| !of_it(&effect.action));
         }
-        self.effects.push(Effect { at: now, action: action.clone(), outcome: outcome.clone() });
+        self.effects.extend(Effect::of(action, outcome, now));
     }
 
     /// An address that was put on an IP again is there, wherever it was taken off before.
@@ -231,15 +238,18 @@ impl Memory {
     }
 
     fn recent(&self, now: u64) -> Recent {
-        let seconds = |until: u64| until.saturating_sub(now).div_ceil(1000);
         let pause = |setback: &Setback| Pause {
-            seconds: seconds(setback.until),
+            seconds: seconds(setback.until, now),
             reason: setback.failure.code.clone(),
             message: setback.failure.message.clone(),
         };
         let due = |setback: &&Setback| setback.until > now;
         Recent {
-            settling: self.settling().into_iter().map(|(uid, at)| (uid, seconds(at))).collect(),
+            settling: self
+                .settling()
+                .into_iter()
+                .map(|(uid, at)| (uid, seconds(at, now)))
+                .collect(),
             terminating: self
                 .terminating
                 .iter()
@@ -261,7 +271,7 @@ impl Memory {
             dwelling: self
                 .dwelling()
                 .filter(|(_, until)| *until > now)
-                .map(|(uid, until)| (uid.clone(), seconds(until)))
+                .map(|(uid, until)| (uid.clone(), seconds(until, now)))
                 .collect(),
             carriers: BTreeMap::new(),
         }
@@ -273,7 +283,6 @@ impl Memory {
     /// until they are surely gone.
     fn read_own_writes(&mut self, snapshot: &mut Snapshot, now: u64) {
         let Some(observed) = snapshot.addresses.known() else { return };
-        let observed = observed.clone();
         let ended: BTreeSet<String> = self
             .effects
             .iter()
@@ -285,20 +294,12 @@ impl Memory {
         let settle = snapshot.settings.settle * 1000;
         self.effects.retain(|effect| {
             let young = now.saturating_sub(effect.at) < settle / FLICKERS;
-            young || !is_shown(effect, &observed, &ended)
+            young || !effect.is_shown(observed, &ended)
         });
-        let unseen = |effect: &&Effect| !is_shown(effect, &observed, &ended);
-        for effect in self.effects.iter().filter(unseen) {
+        let unseen = |effect: &&Effect| !effect.is_shown(observed, &ended);
+        let unseen: Vec<&Effect> = self.effects.iter().filter(unseen).collect();
+        for effect in unseen {
             match &effect.action {
-                // Those are of Kubernetes, whose lists are consistent.
-                Action::Create { .. }
-                | Action::Delete { .. }
-                | Action::Hold { .. }
-                | Action::LetGo { .. }
-                | Action::Record { .. }
-                | Action::Annotate { .. }
-                | Action::Clear { .. }
-                | Action::Unblock { .. } => {}
                 Action::Release { address, .. } => {
                     if let Some(addresses) = snapshot.addresses.known_mut() {
                         addresses.remove(address);
@@ -319,7 +320,7 @@ impl Memory {
         for (id, address) in addresses {
             let uid = &address.eip;
             // The purchase whose answer was lost has shown.
-            if self.seen.insert((id.clone(), uid.clone()), now + settle).is_none() {
+            if self.seen.insert((uid.clone(), id.clone()), now + settle).is_none() {
                 self.lost.remove(uid);
             }
             self.intents.insert(uid.clone(), now);
@@ -348,7 +349,7 @@ impl Memory {
     fn settling(&self) -> BTreeMap<Uid, u64> {
         let mut settling = self.intents.clone();
         let others = self.lost.iter().map(|(uid, until)| (uid, *until));
-        for (uid, until) in others.chain(self.seen.iter().map(|((_, uid), until)| (uid, *until))) {
+        for (uid, until) in others.chain(self.seen.iter().map(|((uid, _), until)| (uid, *until))) {
             let latest = settling.entry(uid.clone()).or_insert(until);
             *latest = until.max(*latest);
         }
@@ -376,17 +377,18 @@ impl Memory {
                 self.carriers.insert((*id).clone(), target.pod.uid.clone());
             }
         }
+        let mut places: BTreeMap<(&str, IpAddr), Vec<&AllocationId>> = BTreeMap::new();
         for (id, address) in orphans(snapshot) {
-            let on = |(key, pod): &(&Key, &Pod)| {
-                key.namespace == address.namespace
-                    && address.private_ip.is_some()
-                    && pod.ip == address.private_ip.map(IpAddr::V4)
-            };
-            if let Some((_, pod)) = pods.iter().find(on) {
+            let Some(ip) = address.private_ip else { continue };
+            places.entry((&address.namespace, IpAddr::V4(ip))).or_default().push(id);
+        }
+        for (key, pod) in pods {
+            let ids = pod.ip.and_then(|ip| places.remove(&(key.namespace.as_str(), ip)));
+            for id in ids.into_iter().flatten() {
                 self.carriers.entry(id.clone()).or_insert(pod.uid.clone());
             }
         }
-        let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(id, _)| id).collect();
+        let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(_, id)| id).collect();
         self.carriers.retain(|id, _| seen.contains(id));
     }
 
@@ -401,27 +403,9 @@ impl Memory {
     }
 }
 
-/// Whether the listing shows an effect, or shows that somebody has changed things since.
-fn is_shown(
-    effect: &Effect,
-    observed: &BTreeMap<AllocationId, Address>,
-    ended: &BTreeSet<String>,
-) -> bool {
-    match (&effect.action, &effect.outcome) {
-        (_, Outcome::Allocated { address, .. }) => observed.contains_key(address),
-        (Action::Associate { address, .. }, Outcome::Associated { association }) => {
-            if ended.contains(association) {
-                return true;
-            }
-            let seen = observed.get(address).and_then(|address| address.association.as_ref());
-            seen.is_some_and(|seen| seen == association || !ended.contains(seen))
-        }
-        (Action::Tag { address, uid, .. }, _) => {
-            observed.get(address).is_some_and(|seen| seen.eip == *uid && seen.cluster.is_some())
-        }
-        (Action::Disassociate { .. } | Action::Release { .. }, _) => false,
-        _ => true,
-    }
+/// Seconds until then, from now.
+fn seconds(until: u64, now: u64) -> u64 {
+    until.saturating_sub(now).div_ceil(1000)
 }
 
 /// Up to a fifth of the pause more, different for each claim and time, the same in every run: so

@@ -59,6 +59,8 @@ pub enum Turn {
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Rounds {
     count: usize,
+    /// Steps of the last round that were not absorbed yet.
+    left: usize,
     /// Steps that failed in this cycle are not tried again in it.
     hopeless: BTreeSet<(Uid, String, &'static str)>,
     /// By Eip uid: when we sent the write that put our finalizer on it.
@@ -74,6 +76,7 @@ impl Rounds {
         self.count += 1;
         let mut round = plan(snapshot);
         round.steps.retain(|step| !self.hopeless.contains(&identity(step)));
+        self.left = round.steps.len();
         if round.steps.is_empty() {
             return Turn::Settled;
         }
@@ -108,7 +111,13 @@ impl Rounds {
                 self.held.insert(uid.clone(), sent_at.unwrap_or(0));
             }
         }
-        memory.show_settling(snapshot, now);
+        // Nobody asks before the round is over what else settles; to say so at each step would cost
+        // as much as the world is large.
+        self.left = self.left.saturating_sub(1);
+        match self.left {
+            0 => memory.show_settling(snapshot, now),
+            _ => memory.show_settling_of(&step.uid, snapshot, now),
+        }
         let failure = match end {
             End::Done | End::Late => return,
             End::Changed(message) => {
@@ -142,9 +151,9 @@ pub fn look_again(snapshot: &Snapshot, memory: &Memory, left: bool, now: u64) ->
     progress.into_iter().chain(unread).chain(memory.next_due(now)).min()
 }
 
-/// The steps of one round on their way, in the order of the plan. Those of each EC2 action go side by
-/// side with all others: where the account's rate leaves no room for one action, steps that wait for
-/// it hold up no others.
+/// The steps of one round on their way, in the order of the plan. Those of each EC2 action go side
+/// by side with all others: where the account's rate leaves no room for one action, steps that
+/// wait for it hold up no others.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Queue {
     /// By EC2 action, none for Kubernetes: the place in the plan, and the step.

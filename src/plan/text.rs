@@ -159,7 +159,7 @@ pub fn world_diff(before: &Snapshot, after: &Snapshot) -> String {
 /// The fields of an object that the operator writes, in order, with their values.
 type Fields = Vec<(&'static str, String)>;
 
-fn kind_diff<K: Ord + ToString, V>(
+fn kind_diff<K: Ord + ToString, V: PartialEq>(
     text: &mut String,
     kind: &str,
     before: &Part<BTreeMap<K, V>>,
@@ -170,8 +170,12 @@ fn kind_diff<K: Ord + ToString, V>(
     let keys: BTreeSet<&K> = before.keys().chain(after.keys()).collect();
     let mut headed = false;
     for key in keys {
+        let (old, new) = (before.get(key), after.get(key));
+        if old == new {
+            continue; // most of a large world, whose text is not even written
+        }
         let render = |value: Option<&V>| value.map(|value| block(&key.to_string(), fields(value)));
-        let (old, new) = (render(before.get(key)), render(after.get(key)));
+        let (old, new) = (render(old), render(new));
         if old == new {
             continue;
         }
@@ -245,10 +249,14 @@ pub fn escaped(text: &str) -> String {
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
-    let escape = |c: char| {
-        if c.is_control() || misleads(c) { c.escape_default().to_string() } else { c.to_string() }
-    };
-    text.chars().map(escape).collect()
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() || misleads(c) {
+            true => escaped.extend(c.escape_default()),
+            false => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::snapshot::{Eip, Key, Part};
+use crate::plan::snapshot::{Address, Eip, Key, Part};
 
 mod pauses;
 mod settling;

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
-use crate::plan::claims::{Claim, Seat, is_owned, of_uid};
+use crate::plan::claims::{Claim, Seat, owned};
 use crate::plan::planner::Draft;
 use crate::plan::rules::take_up::candidate;
 use crate::plan::snapshot::{Snapshot, Uid};
@@ -21,7 +21,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let mut waiting: Vec<_> = claims
         .iter()
         .filter(|claim| claim.eip.held && !claim.eip.deleting && claim.addresses.is_empty())
-        .filter(|claim| candidate(draft.snapshot, claim).is_none())
+        .filter(|claim| candidate(draft, claim).is_none())
         .collect();
     waiting.retain(|claim| match obstacle(draft, claim) {
         Some(wait) => {
@@ -31,6 +31,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         None => true,
     });
     waiting.sort_by(|a, b| (&a.eip.created, a.key).cmp(&(&b.eip.created, b.key)));
+    if waiting.is_empty() {
+        return;
+    }
     let mut held = held(draft.snapshot);
     in_turn(&mut waiting, &held);
     let quota = draft.snapshot.quota.clone();
@@ -64,10 +67,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 /// that taking off a finalizer does not make room.
 pub fn held(snapshot: &Snapshot) -> BTreeMap<&str, u64> {
     let mut uids: BTreeMap<&str, BTreeSet<&Uid>> = BTreeMap::new();
-    for address in snapshot.addresses.known().into_iter().flat_map(BTreeMap::values) {
-        if is_owned(snapshot, address) {
-            uids.entry(&address.namespace).or_default().insert(&address.eip);
-        }
+    for (_, address) in owned(snapshot) {
+        uids.entry(&address.namespace).or_default().insert(&address.eip);
     }
     uids.into_iter().map(|(namespace, uids)| (namespace, uids.len() as u64)).collect()
 }
@@ -114,7 +115,7 @@ fn obstacle(draft: &Draft<'_>, claim: &Claim<'_>) -> Option<Wait> {
         }
     }
     let snapshot = draft.snapshot;
-    if let Some(id) = of_uid(snapshot, &eip.uid) {
+    if let Some(id) = draft.index.of_uid(&eip.uid) {
         return Some(Wait::Untagged { address: id.clone() });
     }
     let recorded = eip.status.allocation.as_ref();

@@ -3,12 +3,10 @@
 //! One that was moved a moment ago waits: a person or a controller that changes its mind every
 //! second would otherwise use up the calls of everybody, and AWS charges for moves.
 
-use std::collections::BTreeMap;
-
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
 use crate::plan::claims::{Claim, Seat, Target};
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Interface, InterfaceId, Part, Snapshot};
+use crate::plan::snapshot::{InterfaceId, Part};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
@@ -45,7 +43,7 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
     if address.association.is_some() || !claim.eip.held {
         return;
     }
-    let interface = match find_interface(draft.snapshot, target) {
+    let interface = match find_interface(draft, target) {
         Ok(interface) => interface,
         Err(wait) => return draft.wait(Subject::Eip(claim.key.clone()), wait),
     };
@@ -69,37 +67,21 @@ fn associate(draft: &mut Draft<'_>, claim: &Claim<'_>, target: &Target<'_>) {
 
 /// The interface of the pod's own node that holds its IP. Another node's, or another VPC's, with
 /// the same IP is a stranger.
-fn find_interface<'a>(
-    snapshot: &'a Snapshot,
-    target: &Target<'_>,
-) -> Result<&'a InterfaceId, Wait> {
+fn find_interface<'a>(draft: &Draft<'a>, target: &Target<'_>) -> Result<&'a InterfaceId, Wait> {
     let unread = |part, why: &String| Wait::Unread { part, why: why.clone() };
-    let (nodes, interfaces) = match (&snapshot.nodes, &snapshot.interfaces) {
-        (Part::Known(nodes), Part::Known(interfaces)) => (nodes, interfaces),
+    let nodes = match (&draft.snapshot.nodes, &draft.snapshot.interfaces) {
+        (Part::Known(nodes), Part::Known(_)) => nodes,
         (Part::Unknown(why), _) => return Err(unread("nodes", why)),
         (_, Part::Unknown(why)) => return Err(unread("interfaces", why)),
     };
     let node = target.pod.node.clone().unwrap_or_default();
     let instance = nodes.get(&node).and_then(|node| node.instance.as_deref());
     let Some(instance) = instance else { return Err(Wait::NodeUnknown { node }) };
+    let mut interfaces = draft.index.interfaces_of(instance).iter();
     interfaces
-        .iter()
-        .find(|(_, interface)| {
-            interface.holds(target.ip) && instance_of(interfaces, interface) == Some(instance)
-        })
-        .map(|(id, _)| id)
+        .find(|(_, interface)| interface.holds(target.ip))
+        .map(|(id, _)| *id)
         .ok_or_else(|| Wait::InterfaceNotFound { pod: target.key.clone(), ip: target.ip, node })
-}
-
-/// The instance an interface belongs to, a branch interface by way of its trunk.
-fn instance_of<'a>(
-    interfaces: &'a BTreeMap<InterfaceId, Interface>,
-    interface: &'a Interface,
-) -> Option<&'a str> {
-    match &interface.trunk {
-        Some(trunk) => interfaces.get(trunk)?.instance.as_deref(),
-        None => interface.instance.as_deref(),
-    }
 }
 
 /// What is on the target IP already. AssociateAddress would throw it off. `own`: the address that
@@ -111,11 +93,8 @@ fn occupant(
     own: &str,
 ) -> Option<Wait> {
     let (snapshot, ip) = (draft.snapshot, target.ip);
-    let of_ours = snapshot.addresses.known().into_iter().flatten().find(|(_, address)| {
-        address.interface.as_ref() == Some(interface) && address.private_ip == Some(target.ip)
-    });
-    let seen = || snapshot.interfaces.known()?.get(interface)?.occupied.get(&target.ip).cloned();
-    let Some((id, address)) = of_ours else {
+    let seen = || snapshot.interfaces.known()?.get(interface)?.occupied.get(&ip).cloned();
+    let Some((id, address)) = draft.index.at(interface, ip) else {
         // Pods on the network of their node share its IP, which carries one address.
         let by = seen().or_else(|| draft.comes_to(interface, ip));
         return by.map(|by| match by == own {

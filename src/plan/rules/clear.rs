@@ -3,6 +3,8 @@
 //! The annotation with the allocation id says that the three are ours: a target that a person
 //! wrote on a pod of theirs is not touched.
 
+use std::collections::BTreeMap;
+
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
@@ -16,14 +18,17 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     else {
         return;
     };
+    let of = |claim| move |(id, _): &(_, _)| (*id, claim);
+    let owners: BTreeMap<&AllocationId, &Claim<'_>> =
+        claims.iter().flat_map(|claim| claim.addresses.iter().map(of(claim))).collect();
     for (key, pod) in pods {
         let Some(id) = &pod.allocation else { continue };
-        let claim = claims.iter().find(|claim| claim.addresses.iter().any(|(own, _)| *own == id));
+        let claim = owners.get(id).copied();
         let true_yet = match claim {
             Some(claim) => stays(snapshot, claim, key, pod, id),
             // Of an Eip that is gone, and may come back: it is on the pod as long as that is there.
             None => addresses.get(id).is_some_and(|address| {
-                let on = carrier(snapshot, id, address);
+                let on = carrier(draft, id, address);
                 !draft.ends(id) && on.is_some_and(|(_, carrier)| carrier.uid == pod.uid)
             }),
         };

@@ -1,5 +1,6 @@
 //! Law: a scheduled pod that asks for an Eip gets one of its name, unless an Eip names it already.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::plan::action::{Absence, Action, Reason, Subject, Wait};
@@ -10,6 +11,10 @@ use crate::plan::snapshot::{Key, Pod};
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     if draft.snapshot.eips.known().is_none() {
         return;
+    }
+    let mut naming: Naming<'_> = BTreeMap::new();
+    for claim in claims {
+        naming.entry((&claim.key.namespace, &claim.eip.pod)).or_default().push(claim);
     }
     for (key, pod) in draft.snapshot.pods.known().into_iter().flatten() {
         if !pod.autocreate || !draft.snapshot.settings.in_scope(&key.namespace) {
@@ -22,7 +27,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             }
             continue;
         }
-        create(draft, claims, key, pod);
+        create(draft, claims, &naming, key, pod);
     }
 }
 
@@ -34,15 +39,19 @@ fn refusal(draft: &Draft<'_>, pod: &Pod) -> Option<Absence> {
     }
 }
 
-fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], key: &Key, pod: &Pod) {
+/// By pod: the claims that name it.
+type Naming<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a Claim<'a>>>;
+
+fn create(draft: &mut Draft<'_>, claims: &[Claim<'_>], naming: &Naming<'_>, key: &Key, pod: &Pod) {
     let serves = |claim: &&Claim<'_>| {
         let for_this_pod = claim.eip.autocreated_for.as_ref().is_none_or(|uid| *uid == pod.uid);
-        claim.pod_key() == *key && for_this_pod && claim.lasts
+        for_this_pod && claim.lasts
     };
-    if claims.iter().any(|claim| serves(&claim)) {
+    if naming.get(&(key.namespace.as_str(), key.name.as_str())).into_iter().flatten().any(serves) {
         return;
     }
-    if let Some(other) = claims.iter().find(|claim| claim.key == key) {
+    if let Ok(nth) = claims.binary_search_by_key(&key, |claim| claim.key) {
+        let other = &claims[nth];
         let eip = key.clone();
         let leaves = other.eip.deleting || other.eip.autocreated_for.is_some();
         let wait = match (leaves, draft.snapshot.protection(other.eip)) {

@@ -19,13 +19,13 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         for (id, address) in &claim.addresses {
             let Some(action) = Action::disassociation(id, address) else { continue };
             let Some(reason) = reason_to_leave(draft.snapshot, claim, address) else { continue };
-            if is_advertised(draft.snapshot, claim, id, address) {
+            if is_advertised(draft, claim, id, address) {
                 continue;
             }
             draft.step(claim, action, reason);
         }
         let Seat::Pod(target) = &claim.seat else { continue };
-        for (id, address) in namesakes(draft.snapshot, claim) {
+        for (id, address) in namesakes(draft, claim) {
             if let Some(action) = Action::disassociation(id, address)
                 && address.private_ip == Some(target.ip)
                 && !claim.addresses.is_empty()
@@ -57,16 +57,15 @@ fn reason_to_leave(snapshot: &Snapshot, claim: &Claim<'_>, address: &Address) ->
 
 /// Whether a pod that could go on carrying the address still bears its annotations.
 fn is_advertised(
-    snapshot: &Snapshot,
+    draft: &Draft<'_>,
     claim: &Claim<'_>,
     id: &AllocationId,
     address: &Address,
 ) -> bool {
     let ip = address.private_ip.map(IpAddr::V4);
-    snapshot.pods.known().into_iter().flatten().any(|(key, pod)| {
+    draft.index.announcing(id).iter().any(|(key, pod)| {
         key.namespace == claim.key.namespace
             && pod.ip == ip
-            && pod.allocation.as_ref() == Some(id)
-            && eligible(pod, &snapshot.settings).is_ok()
+            && eligible(pod, &draft.snapshot.settings).is_ok()
     })
 }

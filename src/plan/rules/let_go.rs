@@ -2,7 +2,7 @@
 //! there without our tags.
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
-use crate::plan::claims::{Claim, of_uid};
+use crate::plan::claims::Claim;
 use crate::plan::planner::Draft;
 use crate::plan::rules::record::carrier_unread;
 use crate::plan::snapshot::{AllocationId, Snapshot};
@@ -16,7 +16,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             continue;
         }
         let uid = &claim.eip.uid;
-        if let Some(id) = of_uid(draft.snapshot, uid) {
+        if let Some(id) = draft.index.of_uid(uid) {
             let wait = Wait::Untagged { address: id.clone() };
             draft.wait(Subject::Eip(claim.key.clone()), wait);
             continue;

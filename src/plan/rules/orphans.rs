@@ -11,18 +11,18 @@
 //! any more, for that IP may soon be a stranger's. Until then it stays where it is, and so does
 //! what the pod announces.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::plan::action::{Action, Reason, Subject, Wait};
-use crate::plan::claims::{draining, is_owned};
+use crate::plan::claims::{draining, owned};
+use crate::plan::index::Index;
 use crate::plan::planner::Draft;
 use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Protection, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>) {
     let snapshot = draft.snapshot;
     exposed(draft);
-    let mut found = orphans(snapshot);
+    let mut found = draft.index.orphans();
     found.retain(|(id, _)| !draft.tags(id));
     let due = found.iter().filter(|(id, one)| due_in(snapshot, id, one) == Some(0)).count() as u64;
     let most = most(snapshot);
@@ -52,13 +52,7 @@ pub fn steps(draft: &mut Draft<'_>) {
 
 /// The addresses of ours whose Eip does not exist, by a complete look.
 pub fn orphans(snapshot: &Snapshot) -> Vec<(&AllocationId, &Address)> {
-    let (Some(addresses), Some(eips)) = (snapshot.addresses.known(), snapshot.eips.known()) else {
-        return Vec::new();
-    };
-    let living: BTreeSet<_> = eips.values().map(|eip| &eip.uid).collect();
-    let is_orphan =
-        |address: &Address| is_owned(snapshot, address) && !living.contains(&address.eip);
-    addresses.iter().filter(|(_, address)| is_orphan(address)).collect()
+    Index::new(snapshot).orphans()
 }
 
 /// Ends what would be on a stranger's pod.
@@ -66,9 +60,9 @@ fn exposed(draft: &mut Draft<'_>) {
     if draft.snapshot.pods.known().is_none() {
         return;
     }
-    for (id, address) in orphans(draft.snapshot) {
+    for (id, address) in draft.index.orphans() {
         let Some(action) = Action::disassociation(id, address) else { continue };
-        if draft.ends(id) || carrier(draft.snapshot, id, address).is_some() {
+        if draft.ends(id) || carrier(draft, id, address).is_some() {
             continue;
         }
         draft.step_for(&eip_of(address), &address.eip, action, Reason::EipAndPodGone);
@@ -77,19 +71,19 @@ fn exposed(draft: &mut Draft<'_>) {
 
 /// The pod that an address without an Eip is on, while it is the one that it was on before.
 pub fn carrier<'a>(
-    snapshot: &'a Snapshot,
+    draft: &Draft<'a>,
     id: &AllocationId,
     address: &Address,
 ) -> Option<(&'a Key, &'a Pod)> {
+    let snapshot = draft.snapshot;
     let uid = snapshot.recent.carriers.get(id)?;
     let ip = address.private_ip?;
     let stays = |pod: &Pod| match pod.terminating {
         Some(_) => draining(snapshot, pod) == Some(ip),
         None => pod.ip == Some(IpAddr::V4(ip)),
     };
-    snapshot.pods.known()?.iter().find(|(key, pod)| {
+    draft.index.carriers(uid).iter().copied().find(|(key, pod)| {
         key.namespace == address.namespace
-            && pod.uid == *uid
             && pod.managed
             && !pod.phase.is_terminal()
             && !pod.sandbox_down
@@ -127,8 +121,7 @@ fn due_in(snapshot: &Snapshot, id: &AllocationId, address: &Address) -> Option<u
 
 /// How many may go in an hour, those that went included.
 fn most(snapshot: &Snapshot) -> u64 {
-    let owned = snapshot.addresses.known().into_iter().flatten();
-    let owned = owned.filter(|(_, address)| is_owned(snapshot, address)).count() as u64;
+    let owned = owned(snapshot).count() as u64;
     let tenth = owned.saturating_add(snapshot.recent.orphans_released).div_ceil(10);
     snapshot.settings.max_releases.unwrap_or(tenth)
 }

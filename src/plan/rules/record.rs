@@ -11,18 +11,19 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
         return;
     }
     for claim in claims {
+        let wait = draft.wait_of(claim.key);
         // Without the pods, or while nobody knows whether the address is lost, half of the status
         // would be a guess.
         let unclear = matches!(claim.seat, Seat::Unknown)
             || carrier_unread(draft.snapshot, claim)
-            || matches!(draft.wait_of(claim.key), Some(Wait::Unread { part, .. })
+            || matches!(wait, Some(Wait::Unread { part, .. })
                 if !matches!(*part, "nodes" | "interfaces"));
         // A status in between would be a second write for the same change.
         let unfinished = draft
             .steps_of(&claim.eip.uid)
             .any(|step| !matches!(step.action, Action::Annotate { .. }));
-        let passing = matches!(draft.wait_of(claim.key), Some(Wait::TargetLeaving { .. }));
-        let quiet_end = claim.eip.deleting && draft.wait_of(claim.key).is_none();
+        let passing = matches!(wait, Some(Wait::TargetLeaving { .. }));
+        let quiet_end = claim.eip.deleting && wait.is_none();
         if unclear || unfinished || passing || quiet_end || is_beginning(claim) {
             continue;
         }
@@ -38,8 +39,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     }
 }
 
-/// An Eip that was made for a pod has nothing to tell before that pod has an IP: the pod tells itself
-/// what it waits for, and nearly every Eip would cost one write more.
+/// An Eip that was made for a pod has nothing to tell before that pod has an IP: the pod tells
+/// itself what it waits for, and nearly every Eip would cost one write more.
 fn is_beginning(claim: &Claim<'_>) -> bool {
     claim.eip.autocreated_for.is_some()
         && claim.eip.status == Status::default()

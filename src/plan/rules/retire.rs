@@ -31,8 +31,8 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 /// The uid of the pod that an Eip was made for, and why that asks for it no longer.
 pub fn retires<'a>(snapshot: &Snapshot, claim: &Claim<'a>) -> Option<(&'a Uid, Absence)> {
     let owner = claim.eip.autocreated_for.as_ref().filter(|_| !claim.eip.deleting)?;
-    let pod = snapshot.pods.known()?.get(&claim.pod_key());
-    Some((owner, no_longer_asks(pod, owner)?))
+    snapshot.pods.known()?;
+    Some((owner, no_longer_asks(claim.pod, owner)?))
 }
 
 /// Why the pod with this uid, if it is the one found under its name, asks no longer. Also asked

@@ -6,12 +6,12 @@
 
 use crate::plan::action::{Action, Reason};
 use crate::plan::claims::Claim;
+use crate::plan::index::Listed;
 use crate::plan::planner::Draft;
-use crate::plan::snapshot::{Address, AllocationId, Snapshot, Uid};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims.iter().filter(|claim| claim.eip.held) {
-        let Some((id, address)) = candidate(draft.snapshot, claim) else { continue };
+        let Some((id, address)) = candidate(draft, claim) else { continue };
         let action = Action::Tag {
             address: id.clone(),
             ip: address.ip.clone(),
@@ -26,14 +26,11 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 
 /// The address that this Eip had under an earlier uid: of several the associated one, else the
 /// oldest. It must be of this very cluster, so that a cluster built anew takes nothing by itself.
-pub fn candidate<'a>(
-    snapshot: &'a Snapshot,
-    claim: &Claim<'_>,
-) -> Option<(&'a AllocationId, &'a Address)> {
+pub fn candidate<'a>(draft: &Draft<'a>, claim: &Claim<'_>) -> Option<Listed<'a>> {
     if claim.eip.deleting || !claim.addresses.is_empty() {
         return None;
     }
-    namesakes(snapshot, claim).min_by_key(|(id, address)| {
+    namesakes(draft, claim).min_by_key(|(id, address)| {
         let age = std::cmp::Reverse(address.age.unwrap_or(0));
         (address.association.is_none(), age, *id)
     })
@@ -41,16 +38,11 @@ pub fn candidate<'a>(
 
 /// Addresses of Eips that had this one's name and are gone.
 pub fn namesakes<'a>(
-    snapshot: &'a Snapshot,
+    draft: &Draft<'a>,
     claim: &Claim<'_>,
-) -> impl Iterator<Item = (&'a AllocationId, &'a Address)> {
-    let eips = snapshot.eips.known();
-    let gone = move |uid: &Uid| eips.is_some_and(|eips| eips.values().all(|eip| eip.uid != *uid));
-    snapshot.addresses.known().into_iter().flatten().filter(move |(_, address)| {
-        address.cluster.as_ref() == Some(&snapshot.cluster.uid)
-            && address.namespace == claim.key.namespace
-            && address.name == claim.key.name
-            && !address.eip.is_empty()
-            && gone(&address.eip)
+) -> impl Iterator<Item = Listed<'a>> + use<'a> {
+    let cluster = &draft.snapshot.cluster.uid;
+    draft.index.of_gone(claim.key).into_iter().filter(move |(_, address)| {
+        address.cluster.as_ref() == Some(cluster) && !address.eip.is_empty()
     })
 }

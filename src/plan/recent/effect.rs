@@ -1,0 +1,62 @@
+//! One change of ours that a listing of EC2 may not show yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::action::Action;
+use crate::plan::forecast::Outcome;
+use crate::plan::snapshot::{Address, AllocationId};
+
+/// Something of ours that a listing may not show yet.
+#[derive(Clone, Debug, Hash)]
+pub struct Effect {
+    pub at: u64,
+    pub action: Action,
+    pub outcome: Outcome,
+}
+
+impl Effect {
+    /// What to remember of a change. Of one to Kubernetes nothing: its lists are consistent.
+    pub fn of(action: &Action, outcome: &Outcome, at: u64) -> Option<Self> {
+        match action {
+            Action::Allocate { .. }
+            | Action::Release { .. }
+            | Action::Tag { .. }
+            | Action::Associate { .. }
+            | Action::Disassociate { .. } => {
+                Some(Self { at, action: action.clone(), outcome: outcome.clone() })
+            }
+            Action::Create { .. }
+            | Action::Delete { .. }
+            | Action::Hold { .. }
+            | Action::LetGo { .. }
+            | Action::Record { .. }
+            | Action::Annotate { .. }
+            | Action::Clear { .. }
+            | Action::Unblock { .. } => None,
+        }
+    }
+
+    /// Whether the listing shows it, or shows that somebody has changed things since. `ended`: the
+    /// associations that we have ended.
+    pub fn is_shown(
+        &self,
+        observed: &BTreeMap<AllocationId, Address>,
+        ended: &BTreeSet<String>,
+    ) -> bool {
+        match (&self.action, &self.outcome) {
+            (_, Outcome::Allocated { address, .. }) => observed.contains_key(address),
+            (Action::Associate { address, .. }, Outcome::Associated { association }) => {
+                if ended.contains(association) {
+                    return true;
+                }
+                let seen = observed.get(address).and_then(|address| address.association.as_ref());
+                seen.is_some_and(|seen| seen == association || !ended.contains(seen))
+            }
+            (Action::Tag { address, uid, .. }, _) => {
+                observed.get(address).is_some_and(|seen| seen.eip == *uid && seen.cluster.is_some())
+            }
+            (Action::Disassociate { .. } | Action::Release { .. }, _) => false,
+            _ => true,
+        }
+    }
+}

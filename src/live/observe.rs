@@ -5,7 +5,7 @@ use tracing::{Instrument, Span, info_span};
 
 use super::ec2::Ec2;
 use super::kubernetes::Kubernetes;
-use crate::plan::look::{Read, lookups, recorded_addresses, recorded_pods, see_recorded};
+use crate::plan::look::{Read, lookups, recorded_addresses, see_recorded};
 use crate::plan::meaning::Failure;
 use crate::plan::recent::Memory;
 use crate::plan::snapshot::{Cluster, Key, Part, Pod, Quota, Settings, Snapshot};
@@ -29,7 +29,7 @@ pub async fn observe(
     };
     let mut last = None;
     while let Some(read) = Read::next(last, &snapshot) {
-        take(read, ec2, kubernetes, &mut snapshot).instrument(span(read)).await;
+        take(read, ec2, kubernetes, &mut snapshot, memory).instrument(span(read)).await;
         match read {
             Read::RecordedPods => memory.overlay(&mut snapshot, now),
             Read::Interfaces => memory.overlay_interfaces(&mut snapshot),
@@ -51,12 +51,18 @@ fn span(read: Read) -> Span {
     }
 }
 
-async fn take(read: Read, ec2: &Ec2, kubernetes: &Kubernetes, snapshot: &mut Snapshot) {
+async fn take(
+    read: Read,
+    ec2: &Ec2,
+    kubernetes: &Kubernetes,
+    snapshot: &mut Snapshot,
+    memory: &Memory,
+) {
     match read {
         Read::Addresses => snapshot.addresses = part(ec2.addresses().await),
         Read::Eips => snapshot.eips = part(kubernetes.eips().await),
         Read::Pods => snapshot.pods = part(kubernetes.pods().await),
-        Read::RecordedPods => read_recorded_pods(kubernetes, snapshot).await,
+        Read::RecordedPods => read_recorded_pods(kubernetes, snapshot, memory).await,
         Read::Definition => snapshot.definition = part(kubernetes.definition().await),
         Read::RecordedAddresses => match ec2.addresses_by_id(&recorded_addresses(snapshot)).await {
             Ok(found) => see_recorded(snapshot, found),
@@ -84,16 +90,17 @@ fn part<T>(read: Result<T, Failure>) -> Part<T> {
 }
 
 /// Reads the pods that the list lacks and an Eip's status names.
-async fn read_recorded_pods(kubernetes: &Kubernetes, snapshot: &mut Snapshot) {
+async fn read_recorded_pods(kubernetes: &Kubernetes, snapshot: &mut Snapshot, memory: &Memory) {
     let read = |key: Key| async move {
         let pod = kubernetes.pod(&key).await;
         (key, pod)
     };
-    let answers: Vec<(Key, Result<Option<Pod>, Failure>)> = stream::iter(recorded_pods(snapshot))
-        .map(read)
-        .buffer_unordered(POD_READS_AT_ONCE)
-        .collect()
-        .await;
+    let answers: Vec<(Key, Result<Option<Pod>, Failure>)> =
+        stream::iter(memory.pods_to_read(snapshot))
+            .map(read)
+            .buffer_unordered(POD_READS_AT_ONCE)
+            .collect()
+            .await;
     for (key, answer) in answers {
         match (answer, snapshot.pods.known_mut()) {
             (Ok(Some(pod)), Some(pods)) => drop(pods.insert(key, pod)),

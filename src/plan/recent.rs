@@ -12,10 +12,11 @@ use self::effect::Effect;
 use super::action::Action;
 use super::claims::claims;
 use super::forecast::{Outcome, apply};
+use super::look::recorded_pods;
 use super::meaning::{Failure, Meaning};
 use super::names::digest;
 use super::rules::orphans::orphans;
-use super::snapshot::{AllocationId, Pause, Recent, Snapshot, Uid};
+use super::snapshot::{AllocationId, Key, Pause, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
 pub const ALLOCATE_TIMEOUT: u64 = 25;
@@ -58,6 +59,8 @@ pub struct Memory {
     /// By address: the pod that it was last seen on while an Eip had both, or when it was first
     /// seen without one.
     carriers: BTreeMap<AllocationId, Uid>,
+    /// Pods that a status names, and that the last look has asked for by name and not found.
+    gone: BTreeSet<Key>,
     /// When the last look was.
     looked: Option<u64>,
     /// When addresses without an Eip were released.
@@ -79,6 +82,12 @@ struct Setback {
 }
 
 impl Memory {
+    /// Of the [`recorded_pods`] those to ask for. One that was not there is not asked for again:
+    /// what comes under its name without our label is another pod, without annotations of ours.
+    pub fn pods_to_read(&self, snapshot: &Snapshot) -> BTreeSet<Key> {
+        recorded_pods(snapshot).into_iter().filter(|key| !self.gone.contains(key)).collect()
+    }
+
     /// Says for how long addresses may be on their way, after something was done about them.
     pub fn show_settling(&self, snapshot: &mut Snapshot, now: u64) {
         snapshot.recent.settling = self.recent(now).settling;
@@ -99,6 +108,8 @@ impl Memory {
     /// Adds to what was observed what we know better, and the `recent` section.
     pub fn overlay(&mut self, snapshot: &mut Snapshot, now: u64) {
         let settle = snapshot.settings.settle * 1000;
+        let gone = recorded_pods(snapshot).into_iter();
+        self.gone = gone.filter(|key| !snapshot.unread_pods.contains_key(key)).collect();
         self.effects.retain(|effect| now.saturating_sub(effect.at) < settle);
         self.read_own_writes(snapshot, now);
         self.see_settling(snapshot, now, settle);

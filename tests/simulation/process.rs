@@ -144,9 +144,14 @@ impl Process {
     }
 
     /// Takes in what a read has answered.
-    pub fn read(&mut self, read: Read, fill: impl FnOnce(&mut Snapshot), now: u64) -> Vec<Want> {
+    pub fn read(
+        &mut self,
+        read: Read,
+        fill: impl FnOnce(&mut Snapshot, &Memory),
+        now: u64,
+    ) -> Vec<Want> {
         let Phase::Looking(snapshot) = &mut self.phase else { return Vec::new() };
-        fill(snapshot);
+        fill(snapshot, &self.memory);
         let own_start = self.observed_at - self.started;
         if read == Read::RecordedPods {
             self.memory.overlay(snapshot, own_start);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::recent::Memory;
 
 const WEB: &str = "{uid: e1, pod: web-0, held: true}";
 const TARGET: &str = "{uid: p1, node: n1, ip: 10.0.1.15}";
@@ -172,4 +173,24 @@ fn an_address_found_by_id_joins_the_listing_only_with_the_tags_of_an_eip() {
     assert_eq!(listed["eipalloc-1"].eip, "e1");
     let untagged = ["eipalloc-2", "eipalloc-3"].map(|id| (id.to_owned(), "203.0.113.7".to_owned()));
     assert_eq!(snapshot.untagged.known(), Some(&untagged.into()));
+}
+
+#[test]
+fn a_pod_that_was_read_by_name_and_not_there_is_not_read_again() {
+    let both = "eips:
+  shop/gone: {uid: e1, pod: a, status: {pod: a}}
+  shop/unread: {uid: e2, pod: b, status: {pod: b}}
+";
+    let seen = |pods: &str| world(&format!("{both}pods: {{{pods}}}"));
+    let (mut memory, unlisted) = (Memory::default(), || seen(""));
+    let keys = |names: &[&str]| -> BTreeSet<Key> {
+        names.iter().map(|name| Key::new("shop", *name)).collect()
+    };
+    assert_eq!(memory.pods_to_read(&unlisted()), keys(&["a", "b"]));
+    let mut after = unlisted();
+    after.unread_pods.insert(Key::new("shop", "b"), "Timeout: no answer".to_owned());
+    memory.overlay(&mut after, 0);
+    assert_eq!(memory.pods_to_read(&unlisted()), keys(&["b"]), "a is gone, b is not known");
+    memory.overlay(&mut seen("shop/a: {uid: p1}, shop/b: {uid: p2}"), 0);
+    assert_eq!(memory.pods_to_read(&unlisted()), keys(&["a", "b"]), "they were there again");
 }

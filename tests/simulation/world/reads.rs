@@ -1,5 +1,7 @@
 //! What a look of an operator is shown, and when.
 
+use eip_operator::plan::recent::Memory;
+
 use super::*;
 
 impl World {
@@ -38,7 +40,7 @@ impl World {
         let (eips, pods) = self.lists();
         let (account, cluster, chance) = (&self.account, &self.cluster, &mut self.chance);
         let unknown = || "Timeout: no answer".to_owned();
-        let fill = |snapshot: &mut Snapshot| match read {
+        let fill = |snapshot: &mut Snapshot, memory: &Memory| match read {
             Read::Addresses if failed => snapshot.addresses = Part::Unknown(unknown()),
             Read::Addresses => {
                 snapshot.addresses = Part::Known(account.describe(NAME, now, chance));
@@ -48,11 +50,11 @@ impl World {
             Read::Pods if failed => snapshot.pods = Part::Unknown(unknown()),
             Read::Pods => snapshot.pods = Part::Known(pods),
             Read::RecordedPods if failed => {
-                let recorded = look::recorded_pods(snapshot).into_iter();
+                let recorded = memory.pods_to_read(snapshot).into_iter();
                 snapshot.unread_pods = recorded.map(|key| (key, unknown())).collect();
             }
             Read::RecordedPods => {
-                let recorded = look::recorded_pods(snapshot);
+                let recorded = memory.pods_to_read(snapshot);
                 if let Some(pods) = snapshot.pods.known_mut() {
                     let found =
                         |key: Key| Some((key.clone(), cluster.pods.get(&key)?.seen.clone()));

@@ -4,6 +4,7 @@
 //! one that changes finalizers the resourceVersion of the object just read, so that it drops none.
 
 pub mod client;
+mod light;
 mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +15,13 @@ use k8s_openapi::api::core::v1::{self as core, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use self::light::{LightEip, LightNode, LightPod, Page};
 use self::objects::{eip, key, node, pod, status_object};
 use super::crd::{CRD_NAME, Eip as EipObject, EipSpec};
 use crate::plan::action::Action;
@@ -64,7 +66,7 @@ impl Kubernetes {
             let (key, eip) = (key(&object), eip(&object));
             (key, eip, object.status.and_then(|status| status.conditions).unwrap_or_default())
         };
-        let listed = list(&self.scope(), ListParams::default(), seen).await;
+        let listed = list::<_, LightEip, _>(&self.scope(), ListParams::default(), seen).await;
         let listed = listed.map_err(without_definition)?;
         let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions.clear();
@@ -81,14 +83,16 @@ impl Kubernetes {
         let managed = format!("{}={}", names::MANAGE_LABEL, names::TRUE);
         let params = ListParams::default().labels(&managed);
         let seen = |object: core::Pod| (key(&object), pod(&object));
-        Ok(list(&self.scope(), params, seen).await?.into_iter().collect())
+        let listed = list::<_, LightPod, _>(&self.scope(), params, seen).await?;
+        Ok(listed.into_iter().collect())
     }
 
     /// All nodes.
     pub async fn nodes(&self) -> Result<BTreeMap<String, Node>, Failure> {
         let api: Api<core::Node> = Api::all(self.client.clone());
         let seen = |object: core::Node| (object.name_any(), node(&object));
-        Ok(list(&api, ListParams::default(), seen).await?.into_iter().collect())
+        let listed = list::<_, LightNode, _>(&api, ListParams::default(), seen).await?;
+        Ok(listed.into_iter().collect())
     }
 
     /// Whether the definition of Eips is being deleted; where there is none, no Eip is left either.
@@ -123,7 +127,7 @@ impl Kubernetes {
         let mut listed = Vec::new();
         for name in names {
             let of_name = ListParams::default().fields(&format!("involvedObject.name={name}"));
-            listed.extend(list(&api, of_name, |event| event).await?);
+            listed.extend(list::<_, core::Event, _>(&api, of_name, |event| event).await?);
         }
         listed.sort_by_key(|event| std::cmp::Reverse(objects::time_of(event)));
         Ok(listed.iter().take(most).map(objects::event).collect())
@@ -282,23 +286,27 @@ impl Kubernetes {
     }
 }
 
-/// What is wanted of every object of a list, page by page, so that no more than a page of whole
-/// objects is in memory. Without a resourceVersion the server answers with the latest state; an
-/// expired page fails the whole list, which is then unknown.
-async fn list<K, T>(
+/// What is wanted of every object of a list, which is decoded as `L`: page by page, so that no more
+/// than a page of objects is in memory. Without a resourceVersion the server answers with the
+/// latest state; an expired page fails the whole list, which is then unknown.
+async fn list<K, L, T>(
     api: &Api<K>,
     params: ListParams,
     wanted: impl Fn(K) -> T,
 ) -> Result<Vec<T>, Failure>
 where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource + Clone + From<L>,
+    L: DeserializeOwned,
 {
     let mut params = params.limit(PAGE);
     let mut items = Vec::new();
     loop {
-        let page = api.list(&params).await.map_err(|error| failure(&error))?;
+        let request = Request::new(api.resource_url()).list(&params);
+        let request = request.map_err(|error| unexpected(&error.to_string()))?;
+        let page = api.clone().into_client().request(request).await;
+        let page: Page<L> = page.map_err(|error| failure(&error))?;
         let next = page.metadata.continue_.filter(|token| !token.is_empty());
-        items.extend(page.items.into_iter().map(&wanted));
+        items.extend(page.items.into_iter().map(|item| wanted(item.into())));
         match next {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(items),

@@ -245,9 +245,9 @@ impl Operator {
     }
 
     /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets
-    /// it, and begins none once time is up, an address may be exposed, or the process is told to
-    /// stop. True: what is left waits for the limiter, and the next round may plan it beside what
-    /// follows from what was done.
+    /// it; begins none once time is up or the process is told to stop, and only what is urgent once
+    /// an address may be exposed. True: what is left waits for the limiter, and the next round may
+    /// plan it beside what follows from what was done.
     async fn round(
         &self,
         steps: Vec<Step>,
@@ -263,6 +263,10 @@ impl Operator {
         let mut urgent = std::pin::pin!(mailbox.urgent());
         let until = clock.now() + ROUND_FOR;
         let (mut open, mut goes_on) = (true, false);
+        let mut alarmed = (&mut urgent).now_or_never().is_some();
+        if alarmed {
+            queue.urgent();
+        }
         loop {
             while open {
                 open = clock.now() < deadline && !self.cancel.is_cancelled();
@@ -284,7 +288,10 @@ impl Operator {
             }
             tokio::select! {
                 biased;
-                () = &mut urgent, if open => open = false,
+                () = &mut urgent, if open && !alarmed => {
+                    alarmed = true;
+                    queue.urgent();
+                }
                 () = self.cancel.cancelled(), if open => open = false,
                 Some((action, one)) = under_way.next() => {
                     queue.ended(&action);

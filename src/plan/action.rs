@@ -90,6 +90,11 @@ impl Action {
         }
     }
 
+    /// Whether it ends an exposure: an address, or what is said of one, leaves a pod.
+    pub(super) fn is_urgent(&self) -> bool {
+        matches!(self, Self::Disassociate { .. } | Self::Clear { .. })
+    }
+
     /// The EC2 API action that carries it out; none for what is Kubernetes's.
     pub fn ec2_action(&self) -> Option<&'static str> {
         match self {

@@ -170,6 +170,14 @@ impl Queue {
         queue
     }
 
+    /// An address may be exposed: what does not end an exposure itself is left for the next cycle.
+    /// What does is begun all the same, for it is as urgent as what the next look will show.
+    pub fn urgent(&mut self) {
+        for steps in self.waiting.values_mut() {
+            steps.retain(|(_, step)| step.action.is_urgent());
+        }
+    }
+
     /// The step to begin now: the first for which there is room. `takes` is asked whether the EC2
     /// action that it needs may be called now, and if so the step is begun.
     pub fn begin(&mut self, mut takes: impl FnMut(&'static str) -> bool) -> Option<Step> {

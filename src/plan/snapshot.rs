@@ -320,6 +320,12 @@ impl Snapshot {
         self.definition.known().is_none_or(|one| one.deleting && !one.release_all)
     }
 
+    /// The pods that were read, of the namespaces in scope.
+    pub fn pods_in_scope(&self) -> impl Iterator<Item = (&Key, &Pod)> {
+        let pods = self.pods.known().into_iter().flatten();
+        pods.filter(|(key, _)| self.settings.in_scope(&key.namespace))
+    }
+
     /// What a person has set against the release of any address of this Eip.
     pub fn protection(&self, eip: &Eip) -> Option<Protection> {
         let by = if eip.protected { Protection::Annotation } else { Protection::Setting };

@@ -3,7 +3,6 @@ import json
 import math
 
 READING = ("Describe", "Get", "List")
-HIDDEN = ("own", "intervals", "seconds_gone", "addresses_left")
 
 
 def changes(one):
@@ -64,8 +63,7 @@ def shown(value, digits):
 
 
 def as_json(figures):
-    public = [{key: value for key, value in one.items() if key not in HIDDEN} for one in figures]
-    return "[\n" + ",\n".join(json.dumps(one) for one in public) + "\n]\n"
+    return "[\n" + ",\n".join(json.dumps(one) for one in figures) + "\n]\n"
 
 
 def as_table(figures):

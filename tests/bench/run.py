@@ -199,6 +199,10 @@ class Bench:
             more["trace"] = trace(*rest, visible, annotated)
         self.alive()
         cpu, peak = usage.end()
+        if kind == "one":
+            name = f"pod-{self.made - 1}"
+            self.api.ask("DELETE", f"{PODS}/{name}")
+            self.eips.wait("the Eip of one more pod gone", lambda: name in self.eips.gone, PATIENCE)
         if kind == "go":
             answer = call(self.ec2, "DescribeAddresses", Truth="true")
             more["addresses_left"] = sum(1 for one in answer.iter() if one.tag.endswith("allocationId"))

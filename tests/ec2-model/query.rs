@@ -165,6 +165,7 @@ fn perform(model: &mut Model, query: &Query) -> Answer {
         }
         "DescribeAddresses" => describe_addresses(model, query),
         "DescribeNetworkInterfaces" => describe_interfaces(model, query),
+        "DescribeInstances" => Ok(describe_instances(model, query)),
         _ => Err(refused("InvalidAction", format!("the action {action} is not in this model"))),
     }
 }
@@ -268,6 +269,35 @@ fn describe_interfaces(model: &Model, query: &Query) -> Answer {
             leaf(root, "nextToken", &(first + page).to_string());
         }
     }))
+}
+
+/// Asked by other operators alone, which find a pod's interface so.
+fn describe_instances(model: &Model, query: &Query) -> String {
+    let mut wanted: BTreeSet<String> = query.list("InstanceId").into_iter().collect();
+    let by_filter = query.filters().into_iter().filter(|(name, _)| name == "instance-id");
+    wanted.extend(by_filter.flat_map(|(_, values)| values));
+    let interfaces = model.account.interfaces.iter();
+    let ips = interfaces.filter(|(_, (instance, _))| wanted.contains(instance)).flat_map(
+        |(_, (instance, ips))| ips.iter().map(|ip| Lookup { instance: instance.clone(), ip: *ip }),
+    );
+    let found = model.account.describe_interfaces(&ips.collect());
+    document("DescribeInstances", |root| {
+        let mut reservations = root.start_el("reservationSet").finish();
+        for (id, interface) in &found {
+            let mut reservation = reservations.start_el("item").finish();
+            let mut instances = reservation.start_el("instancesSet").finish();
+            let mut instance = instances.start_el("item").finish();
+            leaf(&mut instance, "instanceId", interface.instance.as_deref().unwrap_or_default());
+            leaf(&mut instance, "vpcId", VPC);
+            let mut set = instance.start_el("networkInterfaceSet").finish();
+            write_interface(&mut set, id, interface);
+            set.finish();
+            instance.finish();
+            instances.finish();
+            reservation.finish();
+        }
+        reservations.finish();
+    })
 }
 
 fn write_interface(set: &mut ScopeWriter<'_, '_>, id: &InterfaceId, interface: &Interface) {

@@ -105,11 +105,13 @@ class World:
         self.process, self.proxy, self.model, self.wire = None, None, None, None
         self.logs, self.notes = [], []
 
-    def open(self, model=None):
-        """With `model`, a list of its options, the operator's EC2 is a model of its own instead of moto."""
+    def open(self, model=None, beside=None):
+        """With `model`, a list of its options, the operator's EC2 is a model of its own instead of moto, and that of
+        another world with `beside`."""
         self.calls_file = self.data / f"{self.name}.calls.jsonl"
         self.proxy_port, self.health_port = free_port(), free_port()
-        self.ec2 = os.environ["EC2_DIRECT_URL"] if model is None else self.start_model(model)
+        shared = os.environ["EC2_DIRECT_URL"] if beside is None else beside.ec2
+        self.ec2 = shared if model is None else self.start_model(model)
         ec2_port = self.ec2.rpartition(":")[2]
         proxy = [sys.executable, "-B", ROOT / "tests/tools/ec2_proxy.py", self.proxy_port, ec2_port, self.calls_file]
         self.proxy = subprocess.Popen(list(map(str, proxy)), stdin=subprocess.DEVNULL)

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use eip_operator::plan::action::{Absence, Action, Plan, Reason, Step, Subject, Wait};
 use eip_operator::plan::forecast::forecast;
 use eip_operator::plan::planner::plan;
-use eip_operator::plan::snapshot::{AllocationId, Part, Snapshot};
+use eip_operator::plan::snapshot::{AllocationId, Key, Part, Snapshot};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -208,6 +208,43 @@ fn what_is_unread_is_said_and_no_step_rests_on_it() {
             let new: Vec<_> = calls.difference(&with).collect();
             prop_assert!(new.is_empty(), "only without the {part}: {new:?}");
         }
+        Ok(())
+    });
+}
+
+/// What a step concerns in the cluster, the Eip that it is for first.
+fn concerned(step: &Step) -> Vec<&Key> {
+    let mut keys = vec![&step.claim];
+    match &step.action {
+        Action::Associate { pod, .. }
+        | Action::Annotate { pod, .. }
+        | Action::Clear { pod, .. }
+        | Action::Unblock { pod, .. } => keys.push(pod),
+        _ => {}
+    }
+    keys
+}
+
+#[test]
+fn operators_of_two_namespaces_touch_nothing_of_each_other() {
+    check(500, possible(), |World(world)| {
+        let mut addresses: Vec<BTreeSet<AllocationId>> = Vec::new();
+        for namespace in ["shop", "bank"] {
+            let mut scoped = world.clone();
+            scoped.settings.namespace = Some(namespace.to_owned());
+            let rounds = forecast(&scoped).rounds;
+            let steps = || rounds.iter().flat_map(|round| &round.steps);
+            for key in steps().flat_map(concerned) {
+                prop_assert_eq!(&key.namespace, namespace, "{:?} of an operator of another", key);
+            }
+            let is_there = |id: &&AllocationId| {
+                world.addresses.known().is_some_and(|all| all.contains_key(*id))
+            };
+            let touched = steps().filter_map(|step| changed(&step.action)).filter(is_there);
+            addresses.push(touched.cloned().collect());
+        }
+        let both: Vec<_> = addresses[0].intersection(&addresses[1]).collect();
+        prop_assert!(both.is_empty(), "both touch {both:?}");
         Ok(())
     });
 }

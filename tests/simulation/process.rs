@@ -41,7 +41,7 @@ struct Acting {
     flights: BTreeMap<u64, Flight>,
     performed: Vec<Performed>,
     planned: usize,
-    open: bool,
+    alarmed: bool,
     /// Until when changes may be sent.
     deadline: u64,
 }
@@ -184,7 +184,7 @@ impl Process {
             flights: BTreeMap::new(),
             performed: Vec::new(),
             planned: 0,
-            open: true,
+            alarmed: false,
             deadline: now + ACT_FOR,
         };
         self.phase = Phase::Acting(Box::new(acting));
@@ -212,10 +212,11 @@ impl Process {
         }
     }
 
-    /// A pod that may carry an address has changed: nothing new is begun.
+    /// A pod that may carry an address has changed: nothing is begun but what is urgent.
     pub fn exposure(&mut self) {
         if let Phase::Acting(acting) = &mut self.phase {
-            acting.open = false;
+            acting.alarmed = true;
+            acting.queue.urgent();
         }
     }
 
@@ -225,6 +226,9 @@ impl Process {
             Turn::Steps(steps) => {
                 acting.planned = steps.len();
                 acting.queue = Queue::new(steps);
+                if acting.alarmed {
+                    acting.queue.urgent();
+                }
                 acting.begun.clear();
                 self.go_on(now)
             }
@@ -241,7 +245,7 @@ impl Process {
         let own_now = now - self.started;
         let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
         let mut wants = Vec::new();
-        while acting.open && now < acting.deadline {
+        while now < acting.deadline {
             let (begun, slow) = (&mut acting.begun, self.slow);
             let Some(step) = acting.queue.begin(|name| begun.insert(name) || !slow) else { break };
             let snapshot = &acting.snapshot;
@@ -272,7 +276,7 @@ impl Process {
         if !wants.is_empty() || !acting.flights.is_empty() {
             return wants;
         }
-        let waits = acting.open && now < acting.deadline && !acting.performed.is_empty();
+        let waits = !acting.alarmed && now < acting.deadline && !acting.performed.is_empty();
         let goes_on = waits || acting.performed.len() == acting.planned;
         for one in std::mem::take(&mut acting.performed) {
             acting.rounds.absorb(&mut acting.snapshot, &mut self.memory, one, own_now);

@@ -234,3 +234,20 @@ fn steps_that_wait_for_a_token_hold_up_no_others_and_each_kind_has_room_of_its_o
     queue.ended(&release());
     assert_eq!(queue.wanted().collect::<Vec<_>>(), ["ReleaseAddress"]);
 }
+
+#[test]
+fn what_ends_an_exposure_is_begun_although_another_may_have_come() {
+    let pod = || Key::new("shop", "web-0");
+    let urgent = || Action::Clear { pod: pod(), uid: "p1".to_owned() };
+    let other = || Action::Unblock { pod: pod(), uid: "p1".to_owned() };
+    let step = |action: Action| Step {
+        claim: Key::new("shop", "web"),
+        uid: "e1".to_owned(),
+        action,
+        reason: Reason::AddressLeaves,
+    };
+    let mut queue = Queue::new([urgent(), other(), urgent()].map(step).into());
+    queue.urgent();
+    let verbs = std::iter::from_fn(|| queue.begin(|_| true)).map(|step| step.action.verb());
+    assert_eq!(verbs.collect::<Vec<_>>(), ["clear", "clear"]);
+}

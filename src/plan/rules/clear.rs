@@ -13,15 +13,13 @@ use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let snapshot = draft.snapshot;
-    let (Some(pods), Some(addresses), Some(_)) =
-        (snapshot.pods.known(), snapshot.addresses.known(), snapshot.eips.known())
-    else {
+    let (Some(addresses), Some(_)) = (snapshot.addresses.known(), snapshot.eips.known()) else {
         return;
     };
     let of = |claim| move |(id, _): &(_, _)| (*id, claim);
     let owners: BTreeMap<&AllocationId, &Claim<'_>> =
         claims.iter().flat_map(|claim| claim.addresses.iter().map(of(claim))).collect();
-    for (key, pod) in pods {
+    for (key, pod) in snapshot.pods_in_scope() {
         let Some(id) = &pod.allocation else { continue };
         let claim = owners.get(id).copied();
         let true_yet = match claim {

@@ -16,10 +16,7 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     for claim in claims {
         naming.entry((&claim.key.namespace, &claim.eip.pod)).or_default().push(claim);
     }
-    for (key, pod) in draft.snapshot.pods.known().into_iter().flatten() {
-        if !pod.autocreate || !draft.snapshot.settings.in_scope(&key.namespace) {
-            continue;
-        }
+    for (key, pod) in draft.snapshot.pods_in_scope().filter(|(_, pod)| pod.autocreate) {
         if let Some(absence) = refusal(draft, pod) {
             if let Absence::HostNetwork | Absence::Ipv6Only = absence {
                 let wait = Wait::Pod { pod: key.clone(), absence };

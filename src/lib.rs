@@ -38,6 +38,7 @@
 //! - Which reasons and conditions are there, which of them need a person, and which are Events?
 //!   [`plan::conditions`]
 //! - What is said of a part that could not be read? [`plan::rules`] `unread`
+//! - How does a rule find what points at what, in a world of any size? [`plan::index`]
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
@@ -62,7 +63,8 @@
 //! - How are the parts put together, and taken apart? `live::serve`
 //! - What are the labels, annotations, finalizers and tags called? [`plan::names`]
 //! - In which order is the world read? `live::observe`
-//! - Which calls does a step make, at what rate? `live::perform` `live::limiter`
+//! - Which calls does a step make, at what rate? `live::perform` `live::limiter`; which steps go
+//!   side by side, and which go on when an address may be exposed? `Queue` in [`plan::rounds`]
 //! - What do we ask of AWS and of Kubernetes? `live::ec2` `live::quotas` `live::kubernetes`
 //! - What is the Eip resource, and who installs it? `live::crd`
 //! - What may be configured, and how is it checked? `live::config`; which commands are there?
@@ -75,7 +77,8 @@
 //! What must hold whatever happens is in `tests/simulation/invariants.rs`, and the worlds that try
 //! to break it beside it; laws of arbitrary snapshots are in `tests/properties/`. That no guard is
 //! superfluous is shown by `bin/guards` with `tests/guards.toml`, that no rule is untested by
-//! `bin/mutants`.
+//! `bin/mutants`. What a plan costs is measured by `benches/plan.rs`, what the operator costs by
+//! `bin/bench`.
 //!
 //! # What is absent
 //!

@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 
 use self::instruments::{Counts, Labels, Levels, Place, Times, registered};
 use crate::plan::action::{Action, Plan};
-use crate::plan::claims::is_owned;
+use crate::plan::claims::owned;
 use crate::plan::execution::End;
 use crate::plan::rounds::Performed;
 use crate::plan::snapshot::{AllocationId, Quota, Snapshot, Uid};
@@ -313,8 +313,7 @@ fn addresses(seen: &Snapshot) -> BTreeMap<String, u64> {
     let living: Option<BTreeSet<&Uid>> =
         seen.eips.known().map(|eips| eips.values().map(|eip| &eip.uid).collect());
     let mut served = BTreeSet::new();
-    let all = seen.addresses.known().into_iter().flat_map(BTreeMap::values);
-    counted(all.filter(|address| is_owned(seen, address)).map(|address| {
+    counted(owned(seen).map(|(_, address)| {
         let is_orphan = living.as_ref().is_some_and(|living| !living.contains(&address.eip));
         let state = match (is_orphan, served.insert(&address.eip), &address.association) {
             (true, ..) => "orphan",

@@ -121,14 +121,8 @@ pub fn claims(snapshot: &Snapshot) -> Vec<Claim<'_>> {
         .collect()
 }
 
-/// Whether an address is ours to change. One without a cluster uid was bought by the older
+/// All addresses that are ours to change. One without a cluster uid was bought by the older
 /// operator, and is ours only while an Eip with its uid exists.
-pub fn is_owned(snapshot: &Snapshot, address: &Address) -> bool {
-    let eips = || snapshot.eips.known().into_iter().flatten();
-    is_ours(snapshot, address, |uid| eips().any(|(_, eip)| eip.uid == *uid))
-}
-
-/// All addresses that are ours to change.
 pub fn owned(snapshot: &Snapshot) -> impl Iterator<Item = (&AllocationId, &Address)> {
     let living = LazyCell::new(|| living(snapshot));
     let all = snapshot.addresses.known().into_iter().flatten();
@@ -140,7 +134,7 @@ pub(super) fn living(snapshot: &Snapshot) -> BTreeSet<&Uid> {
     snapshot.eips.known().into_iter().flatten().map(|(_, eip)| &eip.uid).collect()
 }
 
-/// The same, given whether the Eip with a uid exists.
+/// Whether this one is, given whether the Eip with a uid exists.
 pub(super) fn is_ours(
     snapshot: &Snapshot,
     address: &Address,

@@ -1,6 +1,7 @@
 """What bin/bench says of its figures: a table, JSON, and which bars they miss."""
 import json
 import math
+import sys
 
 READING = ("Describe", "Get", "List")
 
@@ -67,7 +68,8 @@ def as_json(figures):
 
 
 def as_table(figures):
-    return "\n".join([*head(figures), "", *bar_lines(figures), "", *call_lines(figures), *trace_lines(figures)])
+    parts = (head(figures), bar_lines(figures), call_lines(figures), trace_lines(figures))
+    return "\n\n".join(text for text in map("\n".join, parts) if text)
 
 
 def head(figures):
@@ -103,7 +105,20 @@ def trace_lines(figures):
     for one in figures:
         if "trace" not in one:
             continue
-        yield f"\n{label(one)}: from when its IP was seen to when its annotations were"
+        yield f"{label(one)}: from when its IP was seen to when its annotations were"
         yield f"{'at ms':>8}{'took':>8}"
         for row in one["trace"]:
             yield f"{row['at_ms']:8.1f}{row['took_ms']:8.1f}  {row['what']}"
+        spent = {who: sum(row["took_ms"] for row in one["trace"] if row["what"].startswith(who))
+                 for who in ("EC2", "Kubernetes", "(operator)")}
+        yield "in all: " + ", ".join(f"{who} {took:.0f} ms" for who, took in spent.items())
+
+
+def shows(figures, text):
+    """Whether a text has the table and the trace of these figures, line by line."""
+    return all("\n".join(block) in text for block in (head(figures), trace_lines(figures)))
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8") as kept, open(sys.argv[2], encoding="utf-8") as page:
+        sys.exit(0 if shows(json.load(kept), page.read()) else f"{sys.argv[2]} does not show {sys.argv[1]}")

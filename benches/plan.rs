@@ -8,6 +8,7 @@
 //! or fourfold, for the smaller world fits into a cache. What is quadratic in anything takes a
 //! hundred times as long for each.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
@@ -62,7 +63,7 @@ struct Case {
     state: State,
     eips: usize,
     world: OnceCell<Snapshot>,
-    forecast: OnceCell<Forecast>,
+    forecast: OnceCell<Forecast<'static>>,
     plan: OnceCell<Plan>,
     busy: OnceCell<(Snapshot, Plan)>,
     acted: OnceCell<(Snapshot, Memory, Vec<Performed>)>,
@@ -79,8 +80,11 @@ impl Case {
         self.world.get_or_init(|| world(self.state, self.eips).clone())
     }
 
-    fn forecast(&self) -> &Forecast {
-        self.forecast.get_or_init(|| forecast(self.world()))
+    fn forecast(&self) -> &Forecast<'static> {
+        self.forecast.get_or_init(|| {
+            let Forecast { rounds, end } = forecast(self.world());
+            Forecast { rounds, end: Cow::Owned(end.into_owned()) }
+        })
     }
 
     fn plan(&self) -> &Plan {

@@ -120,23 +120,25 @@ impl Operator {
         self.cycles += 1;
         let began = Instant::now();
         wakes.iter().for_each(|wake| self.metrics.triggered(wake.as_str()));
-        let mut snapshot = self.look().instrument(info_span!("observe")).await;
-        let look = Look { at: Timestamp::now(), cycle: self.cycles, snapshot: snapshot.clone() };
-        self.last_look.send_replace(Some(Arc::new(look)));
-        let complete = self.say_unread(&snapshot);
+        let snapshot = self.look().instrument(info_span!("observe")).await;
+        let look = Arc::new(Look { at: Timestamp::now(), cycle: self.cycles, snapshot });
+        self.last_look.send_replace(Some(look.clone()));
+        let snapshot = &look.snapshot;
+        let complete = self.say_unread(snapshot);
         let observed = Instant::now();
         let planning = info_span!("plan", plan = Empty);
-        let Forecast { rounds, end } = planning.in_scope(|| forecast(&snapshot));
+        let Forecast { rounds, end } = planning.in_scope(|| forecast(snapshot));
         let plan = forecast_plan(&rounds);
-        let digest = self.announcer.announce(self.cycles, wakes, &snapshot, &end, &plan);
+        let digest = self.announcer.announce(self.cycles, wakes, snapshot, &end, &plan);
         planning.record("plan", &digest);
-        drop(planning);
+        // What is large is in memory no longer than it is needed.
+        drop((planning, end));
         Span::current().record("plan", &digest);
         self.hands.plan = digest;
         let planned = Instant::now();
-        let acted = match self.dry_run {
+        let acted = match self.dry_run || plan.steps.is_empty() {
             true => Acted::default(),
-            false => self.act(&mut snapshot, mailbox).await,
+            false => self.act(&mut snapshot.clone(), mailbox).await,
         };
         let parts = [
             ("observe", observed - began),
@@ -146,7 +148,7 @@ impl Operator {
         let exposed = rounds.first().map(|first| self.exposures.see(first, &acted.performed));
         self.tell(&acted, &plan, exposed.unwrap_or_default(), complete, parts);
         let left = acted.left;
-        let again = look_again(&snapshot, &self.memory, left, self.hands.clock.now());
+        let again = look_again(snapshot, &self.memory, left, self.hands.clock.now());
         Cycle { complete, again_in: again.map(Duration::from_millis) }
     }
 

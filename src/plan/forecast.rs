@@ -3,6 +3,7 @@
 //! [`apply`] is also how the operator absorbs what its calls really answered, so the forecast and
 //! the execution cannot differ in what a step means.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Plan, Step};
@@ -67,20 +68,23 @@ pub fn shown(value: &str) -> String {
 
 /// The rounds that lead to the end, and the end.
 #[derive(Clone, Debug)]
-pub struct Forecast {
+pub struct Forecast<'a> {
     /// One plan a round; the last has no steps, only notes.
     pub rounds: Vec<Plan>,
-    pub end: Snapshot,
+    /// A world of its own only where something is to be done.
+    pub end: Cow<'a, Snapshot>,
 }
 
 /// Plans and predicts until nothing is left to do.
-pub fn forecast(snapshot: &Snapshot) -> Forecast {
-    let mut end = snapshot.clone();
+pub fn forecast(snapshot: &Snapshot) -> Forecast<'_> {
+    let mut end = Cow::Borrowed(snapshot);
     let mut rounds = Vec::new();
     loop {
         let round = plan(&end);
-        apply_all(&mut end, &round.steps);
         let settled = round.steps.is_empty();
+        if !settled {
+            apply_all(end.to_mut(), &round.steps);
+        }
         rounds.push(round);
         if settled || rounds.len() == MAX_ROUNDS {
             return Forecast { rounds, end };

@@ -33,7 +33,7 @@ fn every_forecast_comes_to_an_end_and_stays_there() {
         prop_assert_eq!(&plan(&seen.end), &last);
         let again = forecast(&seen.end);
         prop_assert_eq!(again.rounds, [last]);
-        prop_assert_eq!(again.end, seen.end);
+        prop_assert_eq!(&again.end, &seen.end);
         Ok(())
     });
 }

@@ -10,7 +10,8 @@ fn eip<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Eip> {
 
 #[test]
 fn a_forecast_ends_with_the_first_round_that_has_nothing_to_do() {
-    let settled = forecast(&world(""));
+    let converged = world("");
+    let settled = forecast(&converged);
     assert_eq!(settled.rounds, [Plan::default()]);
     let mut rounds = forecast(&world("eips: {shop/web: {uid: e1, pod: web-0}}")).rounds;
     assert!(rounds.pop().is_some_and(|last| last.steps.is_empty()));

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -68,7 +70,7 @@ where
 
 /// An object of which only the facts are decoded.
 trait Seen {
-    type Facts: PartialEq;
+    type Facts: Hash;
     /// What a change rings.
     const NEWS: Wake;
     /// Whether an address may be on an object with these facts, so that any change of it may
@@ -81,7 +83,7 @@ trait Seen {
 /// Any spec will do: an Eip stored under an older schema must not end the watch.
 type SeenEip = Object<Value, NotUsed>;
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Hash)]
 struct EipFacts {
     uid: Option<String>,
     deleting: bool,
@@ -114,14 +116,14 @@ impl Seen for SeenEip {
 
 type SeenPod = Object<PodSpec, PodStatus>;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PodSpec {
     node_name: Option<String>,
     host_network: Option<bool>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: Option<String>,
@@ -132,14 +134,14 @@ struct PodStatus {
     conditions: Vec<PodCondition>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Hash, Serialize, Deserialize)]
 struct PodCondition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Hash)]
 struct PodFacts {
     uid: Option<String>,
     deleting: bool,
@@ -171,48 +173,52 @@ impl Seen for SeenPod {
     }
 }
 
-/// What the watch last showed, to tell a change from noise.
+/// What the watch last showed, to tell a change from noise: of each object's facts their hash, for
+/// the facts themselves would be as much memory as all else, and what to ring when they change.
 struct Memory<K: Seen> {
-    known: BTreeMap<String, K::Facts>,
+    known: BTreeMap<String, (u64, Wake)>,
     relisted: BTreeSet<String>,
     /// What the list under way has changed.
     changed: Option<Wake>,
+    kind: PhantomData<K>,
 }
 
 impl<K: Seen> Memory<K> {
     fn new() -> Self {
-        Memory { known: BTreeMap::new(), relisted: BTreeSet::new(), changed: None }
+        let (known, relisted) = (BTreeMap::new(), BTreeSet::new());
+        Memory { known, relisted, changed: None, kind: PhantomData }
     }
 
     /// Takes in an event and says what to ring. A list is judged when it is complete.
     fn absorb(&mut self, event: &Event<K>) -> Option<Wake> {
         match event {
-            Event::Apply(object) => self.learn(key(object), object.facts()),
-            Event::Delete(object) => self.known.remove(&key(object)).map(|gone| wake::<K>(&gone)),
+            Event::Apply(object) => self.learn(key(object), &object.facts()),
+            Event::Delete(object) => self.known.remove(&key(object)).map(|(_, wake)| wake),
             Event::Init => {
                 self.relisted.clear();
                 None
             }
             Event::InitApply(object) => {
-                self.changed = self.learn(key(object), object.facts()).max(self.changed);
+                self.changed = self.learn(key(object), &object.facts()).max(self.changed);
                 self.relisted.insert(key(object));
                 None
             }
             Event::InitDone => {
                 let relisted = std::mem::take(&mut self.relisted);
                 let gone = self.known.extract_if(.., |key, _| !relisted.contains(key));
-                let gone = gone.map(|(_, facts)| wake::<K>(&facts)).max();
+                let gone = gone.map(|(_, (_, wake))| wake).max();
                 gone.max(self.changed.take())
             }
         }
     }
 
-    fn learn(&mut self, key: String, facts: K::Facts) -> Option<Wake> {
-        if self.known.get(&key) == Some(&facts) {
-            return None;
-        }
-        match self.known.insert(key, facts) {
-            Some(before) => Some(wake::<K>(&before)),
+    fn learn(&mut self, key: String, facts: &K::Facts) -> Option<Wake> {
+        let mut hasher = DefaultHasher::new();
+        facts.hash(&mut hasher);
+        let now = (hasher.finish(), wake::<K>(facts));
+        match self.known.insert(key, now) {
+            Some((before, _)) if before == now.0 => None,
+            Some((_, wake)) => Some(wake),
             None => Some(K::NEWS),
         }
     }

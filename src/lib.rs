@@ -57,7 +57,8 @@
 //! - How is a snapshot read from a file, and made fit to be shown? [`plan::snapshot`]
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
-//! - What starts a cycle? `live::wake` `live::watch`
+//! - What starts a cycle? `live::wake` `live::watch`; what is skipped when one takes too long?
+//!   `Bell::rearm` in `live::wake` counts, `live::serve` says it
 //! - Which of several operators acts, and until when? `live::lease`, `Operator::may_act_until` in
 //!   `live::operator`; before each change [`plan::execution`] asks whether that time is over
 //! - How are the parts put together, and taken apart? `live::serve`

@@ -107,8 +107,8 @@ impl Action {
         }
     }
 
-    /// The place of an action among those of one round: exposure ends first, purchases wait for
-    /// it, and what is final comes last.
+    /// The place of an action among those of one round, in which steps are begun where there is
+    /// room for their kind: exposure ends first, and what is final comes last.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Disassociate { .. } => 0,

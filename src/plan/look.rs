@@ -18,7 +18,8 @@ pub enum Read {
     Addresses,
     Eips,
     Pods,
-    /// Pods that the list lacks, by name: [`recorded_pods`].
+    /// Pods that the list lacks, by name: [`recorded_pods`], of which
+    /// [`super::recent::Memory::pods_to_read`] leaves out those that were not there.
     RecordedPods,
     Definition,
     /// Addresses that the listing lacks, by id: [`recorded_addresses`].

@@ -14,9 +14,9 @@ use super::planner::plan;
 use super::recent::Memory;
 use super::snapshot::{Snapshot, Uid};
 
-/// How long after an observation has ended changes that rest on it are sent, in milliseconds. What
-/// is left is planned anew, so that urgent work never waits behind a queue. It does not count from
-/// the beginning: where reading takes long nothing would ever be done.
+/// How long after a plan was made changes that rest on it are sent, in milliseconds. What is left
+/// is planned anew from a fresh look, so that urgent work never waits behind a queue. It does not
+/// count from the look: where reading takes long nothing would ever be done.
 pub const ACT_FOR: u64 = 5_000;
 /// Where steps wait for the limiter, what has been done is planned on with after so long, in
 /// milliseconds: a pod need not wait for the purchases of all others.
@@ -45,7 +45,7 @@ pub struct Performed {
 /// What comes next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
-    /// Perform these, in this order, and absorb each.
+    /// Perform these by way of a [`Queue`], and absorb each.
     Steps(Vec<Step>),
     /// Nothing is left; what failed is due when its pause is over.
     Settled,

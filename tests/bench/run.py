@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -40,6 +41,8 @@ class Bench:
 
     def __init__(self, task):
         self.task, self.operator, self.made = task, task["operator"], 0
+        # With the account's limits two calls a pod are made at four a second.
+        self.patience = PATIENCE + max(pods for _, pods in task["scenarios"]) * (1 if task["limits"] else 0)
         self.api, self.ec2_log = Api(DATA), DATA / "bench-calls.jsonl"
         self.model, self.process = None, None
 
@@ -100,8 +103,8 @@ class Bench:
         if own:
             wait_for("eip-operator ready", self.is_ready)
             say(f"eip-operator was ready {time.monotonic() - began:.2f} s after its start, its first look included")
-        interval = given.get("RECONCILE_INTERVAL", "30s")
-        return float(interval.removesuffix("s")) if interval.endswith("s") else 30.0
+        parts = re.findall(r"([0-9.]+)(h|m|s)", given.get("RECONCILE_INTERVAL", "30s"))
+        return sum(float(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
 
     def is_ready(self):
         self.alive()
@@ -139,28 +142,28 @@ class Bench:
     def appear(self, number):
         times = self.create(number)
         done = self.pods.seen["annotated"]
-        self.pods.wait(f"{number} pods annotated", lambda: all(name in done for name in times), PATIENCE)
+        self.pods.wait(f"{number} pods annotated", lambda: all(name in done for name in times), self.patience)
         return [done[name] - created for name, created in times.items()], max(done[name] for name in times) - min(times.values())
 
     def go(self):
         """All pods are deleted; the seconds until each Eip is gone."""
         names, began = set(self.eips.now), time.time()
         self.api.ask("DELETE", PODS)
-        self.eips.wait("every Eip gone", lambda: names <= set(self.eips.gone), PATIENCE)
-        self.pods.wait("every pod gone", lambda: not self.pods.now, PATIENCE)
+        self.eips.wait("every Eip gone", lambda: names <= set(self.eips.gone), self.patience)
+        self.pods.wait("every pod gone", lambda: not self.pods.now, self.patience)
         return [self.eips.gone[name] - began for name in names]
 
     def replace(self, number):
         old, began = set(self.eips.now), time.time()
         self.api.ask("DELETE", PODS)
         seconds, last = self.appear(number)
-        self.eips.wait("every Eip of before gone", lambda: old <= set(self.eips.gone), PATIENCE)
+        self.eips.wait("every Eip of before gone", lambda: old <= set(self.eips.gone), self.patience)
         return seconds, last, max(self.eips.gone[name] for name in old) - began
 
     def one(self):
         """A pod that has waited for its IP gets it; that time, and when it was annotated."""
         (name,) = self.create(1, held=True)
-        self.eips.wait("the Eip of one more pod", lambda: name in self.eips.now, PATIENCE)
+        self.eips.wait("the Eip of one more pod", lambda: name in self.eips.now, self.patience)
         before = self.calls.quiet(3)
         node = self.pods.now[name]["spec"]["nodeName"]
         # kwok counts from below, and a node has no more than 250 pods.
@@ -169,7 +172,7 @@ class Bench:
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions}
         self.api.ask("PATCH", f"{PODS}/{name}/status", {"status": status}, "application/merge-patch+json")
         done, visible = self.pods.seen["annotated"], self.pods.seen["visible"]
-        self.pods.wait("one more pod annotated", lambda: name in done, PATIENCE)
+        self.pods.wait("one more pod annotated", lambda: name in done, self.patience)
         return visible[name], done[name], before
 
     # --- what is measured of it
@@ -202,7 +205,7 @@ class Bench:
         if kind == "one":
             name = f"pod-{self.made - 1}"
             self.api.ask("DELETE", f"{PODS}/{name}")
-            self.eips.wait("the Eip of one more pod gone", lambda: name in self.eips.gone, PATIENCE)
+            self.eips.wait("the Eip of one more pod gone", lambda: name in self.eips.gone, self.patience)
         if kind == "go":
             answer = call(self.ec2, "DescribeAddresses", Truth="true")
             more["addresses_left"] = sum(1 for one in answer.iter() if one.tag.endswith("allocationId"))

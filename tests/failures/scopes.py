@@ -40,7 +40,7 @@ def two_namespaces(world):
     with Both(world) as both:
         for one in both.each():
             one.make("web", "web-0")
-            one.make_pod("auto", "autocreate_eip")
+            one.make_pod("auto", autocreate_eip=True)
             # Nothing is released where there is no Eip at all.
             one.make_eip("stays", "stays-0")
         for one in both.each():

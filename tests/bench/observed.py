@@ -58,10 +58,6 @@ class Api:
             raise Failed(f"{method} {path}: {answer.status} {text.decode(errors='replace')[:300]}")
         return json.loads(text)
 
-    def ask_each(self, method, requests):
-        """Many at once: pairs of a path and a document."""
-        return list(self.pool.map(lambda one: self.ask(method, *one), requests))
-
     def items(self, path):
         return self.ask("GET", path)["items"]
 

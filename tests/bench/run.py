@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from ec2_query import call  # noqa: E402 (the path must be set first)
 from observed import (  # noqa: E402
-    EIPS, NAMESPACE, OURS, PODS, Api, Calls, Failed, Usage, Watch, by_action, by_verb, seconds_of, trace, watch_pods)
+    EIPS, NAMESPACE, OURS, PODS, Api, Calls, Failed, Usage, Watch, by_action, by_verb, trace, watch_pods)
 from processes import free_port, listens  # noqa: E402
 
 DATA = pathlib.Path(os.environ.get("CLUSTER_DATA", ""))
@@ -47,10 +47,10 @@ class Bench:
         self.model, self.process = None, None
 
     def open(self):
-        nodes = [{"instance": node["spec"]["providerID"].rpartition("/")[2], "podCIDR": node["spec"]["podCIDR"]}
-                 for node in self.api.items("/api/v1/nodes")]
-        self.cidrs = {node["metadata"]["name"]: node["spec"]["podCIDR"] for node in self.api.items("/api/v1/nodes")}
-        (DATA / "bench-nodes.json").write_text(json.dumps(nodes))
+        nodes = self.api.items("/api/v1/nodes")
+        self.cidrs = {node["metadata"]["name"]: node["spec"]["podCIDR"] for node in nodes}
+        (DATA / "bench-nodes.json").write_text(json.dumps([
+            {"instance": node["spec"]["providerID"].rpartition("/")[2], "podCIDR": node["spec"]["podCIDR"]} for node in nodes]))
         self.ec2_log.touch()
         port = free_port()
         self.ec2 = f"http://127.0.0.1:{port}"

@@ -88,19 +88,15 @@ impl Memory {
         recorded_pods(snapshot).into_iter().filter(|key| !self.gone.contains(key)).collect()
     }
 
-    /// Says for how long addresses may be on their way, after something was done about them.
-    pub fn show_settling(&self, snapshot: &mut Snapshot, now: u64) {
-        snapshot.recent.settling = self.recent(now).settling;
-    }
-
-    /// The same of one Eip.
-    pub fn show_settling_of(&self, uid: &Uid, snapshot: &mut Snapshot, now: u64) {
+    /// Says for how long addresses of an Eip may be on their way, after something was done about
+    /// it. Counted from the last look: what has come since is in no snapshot.
+    pub fn show_settling(&self, uid: &Uid, snapshot: &mut Snapshot) {
         let seen = self.seen.range((uid.clone(), AllocationId::new())..);
         let seen = seen.take_while(|((of, _), _)| of == uid).map(|(_, until)| until);
         let until = self.intents.get(uid).into_iter().chain(self.lost.get(uid)).chain(seen).max();
         let settling = &mut snapshot.recent.settling;
         match until {
-            Some(until) => drop(settling.insert(uid.clone(), seconds(*until, now))),
+            Some(until) => drop(settling.insert(uid.clone(), seconds(*until, self.last_look()))),
             None => drop(settling.remove(uid)),
         }
     }
@@ -156,10 +152,11 @@ impl Memory {
         }
         match (action, outcome) {
             (Action::Hold { uid, .. }, _) => {
-                self.intents.entry(uid.clone()).or_insert(now);
+                let looked = self.last_look();
+                self.intents.entry(uid.clone()).or_insert(looked);
             }
             (Action::Create { .. }, Outcome::Created { uid }) => {
-                self.intents.insert(uid.clone(), now);
+                self.intents.insert(uid.clone(), self.last_look());
             }
             (Action::Allocate { uid, .. }, Outcome::Allocated { address, .. })
             | (Action::Tag { uid, address, .. }, _) => {
@@ -178,7 +175,7 @@ impl Memory {
                     self.orphans_released.push(now);
                 }
                 self.seen.retain(|(_, seen), _| seen != address);
-                self.intents.insert(eip_uid.clone(), now);
+                self.intents.insert(eip_uid.clone(), self.last_look());
                 // There may be room again.
                 if let Some(stop) = self.stopped.get_mut("allocate") {
                     stop.until = stop.until.min(now);
@@ -365,6 +362,10 @@ impl Memory {
             *latest = until.max(*latest);
         }
         settling
+    }
+
+    fn last_look(&self) -> u64 {
+        self.looked.unwrap_or(0)
     }
 
     /// A look that did not see everything knows of no orphans, so that the count begins anew.

@@ -59,8 +59,6 @@ pub enum Turn {
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Rounds {
     count: usize,
-    /// Steps of the last round that were not absorbed yet.
-    left: usize,
     /// Steps that failed in this cycle are not tried again in it.
     hopeless: BTreeSet<(Uid, String, &'static str)>,
     /// By Eip uid: when we sent the write that put our finalizer on it.
@@ -76,7 +74,6 @@ impl Rounds {
         self.count += 1;
         let mut round = plan(snapshot);
         round.steps.retain(|step| !self.hopeless.contains(&identity(step)));
-        self.left = round.steps.len();
         if round.steps.is_empty() {
             return Turn::Settled;
         }
@@ -111,24 +108,24 @@ impl Rounds {
                 self.held.insert(uid.clone(), sent_at.unwrap_or(0));
             }
         }
-        // Nobody asks before the round is over what else settles; to say so at each step would cost
-        // as much as the world is large.
-        self.left = self.left.saturating_sub(1);
-        match self.left {
-            0 => memory.show_settling(snapshot, now),
-            _ => memory.show_settling_of(&step.uid, snapshot, now),
+        if let Some(failure) = failure(end, &tried, snapshot) {
+            memory.failed(&step.uid, &tried, &failure, now, settle);
         }
-        let failure = match end {
-            End::Done | End::Late => return,
-            End::Changed(message) => {
-                Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look }
-            }
-            End::Failed(failure) => {
-                let meaning = of_an_address(failure.meaning, &tried, snapshot);
-                Failure { meaning, ..failure }
-            }
-        };
-        memory.failed(&step.uid, &tried, &failure, now, settle);
+        memory.show_settling(&step.uid, snapshot);
+    }
+}
+
+/// What is remembered of a step that did not end well.
+fn failure(end: End, tried: &Action, snapshot: &Snapshot) -> Option<Failure> {
+    match end {
+        End::Done | End::Late => None,
+        End::Changed(message) => {
+            Some(Failure { code: "Changed".to_owned(), message, meaning: Meaning::Look })
+        }
+        End::Failed(failure) => {
+            let meaning = of_an_address(failure.meaning, tried, snapshot);
+            Some(Failure { meaning, ..failure })
+        }
     }
 }
 

@@ -164,8 +164,31 @@ fn an_eip_is_not_let_go_while_a_purchase_whose_answer_was_lost_may_show() {
     let release = step(&steps(&mut rounds, &snapshot), "release", "e1").unwrap();
     rounds.absorb(&mut snapshot, &mut memory, done(release, Outcome::Done, 1_000), 1_000);
     let next = steps(&mut rounds, &snapshot);
-    assert_eq!(snapshot.recent.settling["e1"], 324);
+    assert_eq!(snapshot.recent.settling["e1"], 325);
     assert_eq!(step(&next, "let go", "e1"), None);
+}
+
+#[test]
+fn what_may_have_come_since_the_look_is_not_bought_again_in_its_cycle() {
+    let (mut rounds, mut memory) = (Rounds::default(), Memory::default());
+    let allocate =
+        Action::Allocate { eip: Key::new("shop", "web"), uid: "e1".into(), pod: "web-0".into() };
+    memory.overlay(&mut world(""), 0);
+    memory.failed(&"e1".to_owned(), &allocate, &failure("Timeout", Meaning::Lost), 0, 300);
+    // What was bought would show 325 seconds after; the look was just before that.
+    let looked = |now: u64, memory: &mut Memory| {
+        let mut snapshot = world("");
+        snapshot.addresses = Part::Known(BTreeMap::new());
+        memory.overlay(&mut snapshot, now);
+        snapshot
+    };
+    let mut snapshot = looked(324_500, &mut memory);
+    let record = step(&steps(&mut rounds, &snapshot), "record", "e1").unwrap();
+    rounds.absorb(&mut snapshot, &mut memory, done(record, Outcome::Done, 325_400), 325_500);
+    assert_eq!(step(&steps(&mut rounds, &snapshot), "allocate", "e1"), None);
+    assert_eq!(snapshot.recent.settling["e1"], 1);
+    let next = looked(326_000, &mut memory);
+    assert!(step(&steps(&mut Rounds::default(), &next), "allocate", "e1").is_some());
 }
 
 #[test]

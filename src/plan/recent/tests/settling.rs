@@ -11,10 +11,10 @@ fn settling(memory: &mut Memory, mut snapshot: Snapshot, now: u64) -> Option<u64
     snapshot.recent.settling.get("e1").copied()
 }
 
-/// The same within a cycle, where nothing is looked at anew.
-fn settling_now(memory: &Memory, now: u64) -> Option<u64> {
+/// The same within the cycle of that look.
+fn settling_now(memory: &Memory) -> Option<u64> {
     let mut snapshot = world(&[]);
-    memory.show_settling(&mut snapshot, now);
+    memory.show_settling(&uid(), &mut snapshot);
     snapshot.recent.settling.get("e1").copied()
 }
 
@@ -52,7 +52,8 @@ fn nothing_is_on_its_way_to_an_eip_that_we_have_made_or_held_ourselves() {
 fn an_eip_that_one_list_lacks_is_not_taken_for_new() {
     for (missing_at, expected) in [(2_000, 0), (300_999, 0), (301_000, 300)] {
         let (mut memory, (hold, written)) = (Memory::default(), held());
-        memory.done(&uid(), &hold, &written, 1_000, 300);
+        settling(&mut memory, no_eips(), 1_000);
+        memory.done(&uid(), &hold, &written, 1_500, 300);
         settling(&mut memory, no_eips(), missing_at);
         let back = settling(&mut memory, world(&[]), missing_at);
         assert_eq!(back, Some(expected), "missing at {missing_at}");
@@ -62,12 +63,12 @@ fn an_eip_that_one_list_lacks_is_not_taken_for_new() {
 #[test]
 fn what_was_bought_may_be_unseen_for_the_settle_time_and_not_once_it_was_given_back() {
     let mut memory = Memory::default();
-    memory.done(&uid(), &allocate(), &bought(), 1_000, 300);
-    for (now, expected) in [(1_000, 300), (2_000, 299), (301_000, 0)] {
-        assert_eq!(settling_now(&memory, now), Some(expected), "{now}");
-    }
-    memory.done(&uid(), &release(), &Outcome::Done, 2_000, 300);
-    assert_eq!(settling_now(&memory, 2_000), Some(0));
+    settling(&mut memory, world(&[]), 1_000);
+    memory.done(&uid(), &allocate(), &bought(), 2_000, 300);
+    assert_eq!(settling_now(&memory), Some(301), "counted from the look");
+    assert_eq!(settling(&mut memory, world(&[]), 2_500), Some(300));
+    memory.done(&uid(), &release(), &Outcome::Done, 3_000, 300);
+    assert_eq!(settling_now(&memory), Some(0));
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn that_one_address_was_given_back_says_nothing_of_another() {
     let second = Outcome::Allocated { address: "eipalloc-2".into(), ip: "203.0.113.8".into() };
     memory.done(&uid(), &allocate(), &second, 1_000, 300);
     memory.done(&uid(), &release(), &Outcome::Done, 2_000, 300);
-    assert_eq!(settling_now(&memory, 2_000), Some(299));
+    assert_eq!(settling_now(&memory), Some(301));
 }
 
 #[test]

@@ -32,6 +32,12 @@ fn step(steps: &[Step], verb: &str, uid: &str) -> Option<Step> {
     steps.iter().find(|step| step.action.verb() == verb && step.uid == uid).cloned()
 }
 
+/// A step of shop/web, whyever.
+fn to_do(action: Action) -> Step {
+    let claim = Key::new("shop", "web");
+    Step { claim, uid: "e1".to_owned(), action, reason: Reason::AddressLeaves }
+}
+
 fn ended(step: Step, end: End) -> Performed {
     let tried = step.action.clone();
     Performed { step, tried, effects: Vec::new(), end, sent_at: None }
@@ -227,12 +233,6 @@ fn the_next_look_comes_soonest_where_something_is_left_unread_or_paused() {
 #[test]
 fn steps_that_wait_for_a_token_hold_up_no_others_and_each_kind_has_room_of_its_own() {
     let uid = "e1".to_owned();
-    let step = |action: Action| Step {
-        claim: Key::new("shop", "web"),
-        uid: uid.clone(),
-        action,
-        reason: Reason::EipDeleted,
-    };
     let eip = || Key::new("shop", "web");
     let release = || Action::Release {
         address: "eipalloc-1".to_owned(),
@@ -242,8 +242,8 @@ fn steps_that_wait_for_a_token_hold_up_no_others_and_each_kind_has_room_of_its_o
         orphan: false,
     };
     let let_go = || Action::LetGo { eip: eip(), uid: uid.clone() };
-    let steps: Vec<Step> = (0..STEPS_AT_ONCE + 2).map(|_| step(release())).collect();
-    let mut queue = Queue::new(steps.into_iter().chain([step(let_go())]).collect());
+    let steps: Vec<Step> = (0..STEPS_AT_ONCE + 2).map(|_| to_do(release())).collect();
+    let mut queue = Queue::new(steps.into_iter().chain([to_do(let_go())]).collect());
     let verb = |step: Option<Step>| step.map(|step| step.action.verb());
     assert_eq!(verb(queue.begin(|_| false)), Some("let go"), "it needs no token");
     assert_eq!(queue.wanted().collect::<Vec<_>>(), ["ReleaseAddress"]);
@@ -263,14 +263,58 @@ fn what_ends_an_exposure_is_begun_although_another_may_have_come() {
     let pod = || Key::new("shop", "web-0");
     let urgent = || Action::Clear { pod: pod(), uid: "p1".to_owned() };
     let other = || Action::Unblock { pod: pod(), uid: "p1".to_owned() };
-    let step = |action: Action| Step {
-        claim: Key::new("shop", "web"),
-        uid: "e1".to_owned(),
-        action,
-        reason: Reason::AddressLeaves,
-    };
-    let mut queue = Queue::new([urgent(), other(), urgent()].map(step).into());
+    let mut queue = Queue::new([urgent(), other(), urgent()].map(to_do).into());
     queue.urgent();
     let verbs = std::iter::from_fn(|| queue.begin(|_| true)).map(|step| step.action.verb());
     assert_eq!(verbs.collect::<Vec<_>>(), ["clear", "clear"]);
+}
+
+#[test]
+fn where_ec2_has_no_room_only_what_is_for_kubernetes_goes_on() {
+    let (address, ip) = (|| "eipalloc-1".to_owned(), || "203.0.113.1".to_owned());
+    let (eip, pod, uid) =
+        (|| Key::new("shop", "web"), || Key::new("shop", "web-0"), || "e1".to_owned());
+    let (association, private_ip) = ("eipassoc-1".to_owned(), "10.0.1.1".to_owned());
+    let of_ec2 = [
+        Action::Disassociate { address: address(), ip: ip(), association, private_ip },
+        Action::Tag {
+            address: address(),
+            ip: ip(),
+            eip: eip(),
+            uid: uid(),
+            from: uid(),
+            undated: true,
+        },
+        Action::Associate {
+            address: address(),
+            ip: ip(),
+            interface: "eni-1".to_owned(),
+            private_ip: "10.0.1.1".parse().unwrap(),
+            pod: pod(),
+            pod_uid: "p1".to_owned(),
+        },
+        Action::Allocate { eip: eip(), uid: uid(), pod: "web-0".to_owned() },
+        Action::Release { address: address(), ip: ip(), eip: eip(), eip_uid: uid(), orphan: false },
+    ];
+    let of_kubernetes = [
+        Action::Clear { pod: pod(), uid: "p1".to_owned() },
+        Action::LetGo { eip: eip(), uid: uid() },
+    ];
+    let mut queue = Queue::new(of_ec2.into_iter().chain(of_kubernetes).map(to_do).collect());
+    for verb in ["clear", "let go"] {
+        assert_eq!(queue.begin(|_| false).unwrap().action.verb(), verb);
+    }
+    assert_eq!(queue.begin(|_| false), None);
+    let mut actions: Vec<_> = queue.wanted().collect();
+    actions.sort_unstable();
+    assert_eq!(
+        actions,
+        [
+            "AllocateAddress",
+            "AssociateAddress",
+            "CreateTags",
+            "DisassociateAddress",
+            "ReleaseAddress"
+        ]
+    );
 }

@@ -51,7 +51,6 @@ const TRUNK_TAG: &str = "vpcresources.k8s.aws/trunk-eni-id";
 pub struct Ec2 {
     client: Client,
     cluster: Cluster,
-    namespace: Option<String>,
     default_tags: BTreeMap<String, String>,
     vpc: OnceCell<String>,
 }
@@ -75,24 +74,19 @@ impl Ec2 {
         Self {
             client: Client::from_conf(config),
             cluster,
-            namespace: settings.namespace.clone(),
             default_tags: settings.default_tags.clone(),
             // Else it is found from the nodes' instances.
             vpc: vpc.map_or_else(OnceCell::new, |vpc| OnceCell::new_with(Some(vpc))),
         }
     }
 
-    /// Every address that bears our cluster's name and an Eip's uid, of the one namespace if there
-    /// is one alone: of several operators each is told its own.
+    /// Every address that bears our cluster's name and an Eip's uid. Of all namespaces, be there
+    /// one alone to serve: the tag that names it may be changed, and the address is the Eip's.
     pub async fn addresses(&self) -> Result<BTreeMap<AllocationId, Address>, Failure> {
-        let by_tag = |tag: &str, value: &String| filter(&format!("tag:{tag}"), [value.clone()]);
-        let namespace = self.namespace.as_ref();
-        let filters = [
-            filter("tag-key", [names::EIP_UID_TAG.to_owned()]),
-            by_tag(names::CLUSTER_NAME_TAG, &self.cluster.name),
-        ];
-        let filters = filters.into_iter().chain(namespace.map(|n| by_tag(names::NAMESPACE_TAG, n)));
-        let call = self.client.describe_addresses().set_filters(Some(filters.collect()));
+        let name = format!("tag:{}", names::CLUSTER_NAME_TAG);
+        let call = self.client.describe_addresses();
+        let call = call.filters(filter("tag-key", [names::EIP_UID_TAG.to_owned()]));
+        let call = call.filters(filter(&name, [self.cluster.name.clone()]));
         let answer = call.send().await.map_err(|error| read_failure(&error))?;
         Ok(answer.addresses().iter().filter_map(address).collect())
     }

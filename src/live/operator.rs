@@ -212,10 +212,8 @@ impl Operator {
             if steps.is_empty() {
                 return acted;
             }
-            let planned = steps.len();
-            let round = self.round(steps, snapshot, &rounds, mailbox, deadline).await;
-            let (performed, goes_on) = round;
-            let goes_on = goes_on || performed.len() == planned;
+            let (performed, goes_on) =
+                self.round(steps, snapshot, &rounds, mailbox, deadline).await;
             let quota = snapshot.quota.clone();
             for one in performed {
                 acted.performed.push(one.clone());
@@ -247,9 +245,10 @@ impl Operator {
     }
 
     /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets
-    /// it; begins none once time is up or the process is told to stop, and only what is urgent once
-    /// an address may be exposed. True: what is left waits for the limiter, and the next round may
-    /// plan it beside what follows from what was done.
+    /// it; begins none once time is up or the process is told to stop. Once an address may be
+    /// exposed, what is not urgent is not waited for: what there is room for at once is begun all
+    /// the same, or pods that come and go would keep everybody else from being served. True: the
+    /// next round may plan what is left beside what follows from what was done.
     async fn round(
         &self,
         steps: Vec<Step>,
@@ -264,11 +263,7 @@ impl Operator {
         let mut performed = Vec::new();
         let mut urgent = std::pin::pin!(mailbox.urgent());
         let until = clock.now() + ROUND_FOR;
-        let (mut open, mut goes_on) = (true, false);
-        let mut alarmed = (&mut urgent).now_or_never().is_some();
-        if alarmed {
-            queue.urgent();
-        }
+        let (mut open, mut alarmed) = (true, false);
         loop {
             while open {
                 open = clock.now() < deadline && !self.cancel.is_cancelled();
@@ -283,9 +278,11 @@ impl Operator {
             let mut due = due.filter(|due| open && clock.millis(*due) < deadline);
             let has_begun = !(under_way.is_empty() && performed.is_empty());
             if due.is_some() && has_begun && clock.now() >= until {
-                (due, open, goes_on) = (None, false, true);
+                (due, open) = (None, false);
             }
             if under_way.is_empty() && due.is_none() {
+                let in_time = clock.now() < deadline && !self.cancel.is_cancelled();
+                let goes_on = in_time && !alarmed && !performed.is_empty();
                 return (performed, goes_on);
             }
             tokio::select! {

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use super::crd::Eip;
 use super::kubernetes::failure;
 use super::wake::{Ringer, Wake};
-use crate::plan::names::PROTECT_ANNOTATION;
+use crate::plan::names::{AUTOCREATE_LABEL, AUTOCREATED_LABEL, PROTECT_ANNOTATION};
 use crate::plan::text::escaped;
 
 /// Pods with this label are managed.
@@ -73,9 +73,9 @@ trait Seen {
     type Facts: Hash;
     /// What a change rings.
     const NEWS: Wake;
-    /// Whether an address may be on an object with these facts, so that any change of it may
-    /// expose somebody.
-    fn carries(facts: &Self::Facts) -> bool;
+    /// What an address on an object with these facts rests on, if one may be there: when this is
+    /// no longer so, somebody may be exposed.
+    fn grip(facts: &Self::Facts) -> Option<impl Hash>;
     fn metadata(&self) -> &ObjectMeta;
     fn facts(&self) -> Self::Facts;
 }
@@ -87,7 +87,7 @@ type SeenEip = Object<Value, NotUsed>;
 struct EipFacts {
     uid: Option<String>,
     deleting: bool,
-    labels: BTreeMap<String, String>,
+    is_autocreated: Option<String>,
     /// What a person says about its release.
     protect: Option<String>,
     pod_name: Option<Value>,
@@ -96,8 +96,8 @@ struct EipFacts {
 impl Seen for SeenEip {
     type Facts = EipFacts;
     const NEWS: Wake = Wake::Eip;
-    fn carries(_: &EipFacts) -> bool {
-        false
+    fn grip(_: &EipFacts) -> Option<impl Hash> {
+        None::<()>
     }
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
@@ -107,7 +107,7 @@ impl Seen for SeenEip {
         EipFacts {
             uid: self.metadata.uid.clone(),
             deleting: self.metadata.deletion_timestamp.is_some(),
-            labels: self.metadata.labels.clone().unwrap_or_default(),
+            is_autocreated: label(&self.metadata, AUTOCREATED_LABEL),
             protect: annotations.and_then(|all| all.get(PROTECT_ANNOTATION).cloned()),
             pod_name: self.spec.get("podName").cloned(),
         }
@@ -145,7 +145,7 @@ struct PodCondition {
 struct PodFacts {
     uid: Option<String>,
     deleting: bool,
-    labels: BTreeMap<String, String>,
+    autocreate: Option<String>,
     spec: PodSpec,
     status: PodStatus,
 }
@@ -153,8 +153,12 @@ struct PodFacts {
 impl Seen for SeenPod {
     type Facts = PodFacts;
     const NEWS: Wake = Wake::Pod;
-    fn carries(facts: &PodFacts) -> bool {
-        facts.status.pod_ip.is_some()
+    fn grip(facts: &PodFacts) -> Option<impl Hash> {
+        let PodFacts { uid, deleting, spec, status, .. } = facts;
+        let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let is_down = status.conditions.iter().any(|condition| condition.status == "False");
+        let may_carry = status.pod_ip.is_some() && !ended && !is_down;
+        may_carry.then_some((uid, deleting, spec, &status.pod_ip, &status.pod_ips))
     }
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
@@ -166,7 +170,7 @@ impl Seen for SeenPod {
         PodFacts {
             uid: self.metadata.uid.clone(),
             deleting: self.metadata.deletion_timestamp.is_some(),
-            labels: self.metadata.labels.clone().unwrap_or_default(),
+            autocreate: label(&self.metadata, AUTOCREATE_LABEL),
             spec: self.spec.clone(),
             status,
         }
@@ -174,9 +178,9 @@ impl Seen for SeenPod {
 }
 
 /// What the watch last showed, to tell a change from noise: of each object's facts their hash, for
-/// the facts themselves would be as much memory as all else, and what to ring when they change.
+/// the facts themselves would be as much memory as all else, and that of their grip.
 struct Memory<K: Seen> {
-    known: BTreeMap<String, (u64, Wake)>,
+    known: BTreeMap<String, (u64, Option<u64>)>,
     relisted: BTreeSet<String>,
     /// What the list under way has changed.
     changed: Option<Wake>,
@@ -193,7 +197,9 @@ impl<K: Seen> Memory<K> {
     fn absorb(&mut self, event: &Event<K>) -> Option<Wake> {
         match event {
             Event::Apply(object) => self.learn(key(object), &object.facts()),
-            Event::Delete(object) => self.known.remove(&key(object)).map(|(_, wake)| wake),
+            Event::Delete(object) => {
+                self.known.remove(&key(object)).map(|(_, grip)| wake::<K>(grip, None))
+            }
             Event::Init => {
                 self.relisted.clear();
                 None
@@ -206,27 +212,35 @@ impl<K: Seen> Memory<K> {
             Event::InitDone => {
                 let relisted = std::mem::take(&mut self.relisted);
                 let gone = self.known.extract_if(.., |key, _| !relisted.contains(key));
-                let gone = gone.map(|(_, (_, wake))| wake).max();
+                let gone = gone.map(|(_, (_, grip))| wake::<K>(grip, None)).max();
                 gone.max(self.changed.take())
             }
         }
     }
 
     fn learn(&mut self, key: String, facts: &K::Facts) -> Option<Wake> {
-        let mut hasher = DefaultHasher::new();
-        facts.hash(&mut hasher);
-        let now = (hasher.finish(), wake::<K>(facts));
+        let now = (hash(facts), K::grip(facts).map(hash));
         match self.known.insert(key, now) {
             Some((before, _)) if before == now.0 => None,
-            Some((_, wake)) => Some(wake),
+            Some((_, grip)) => Some(wake::<K>(grip, now.1)),
             None => Some(K::NEWS),
         }
     }
 }
 
-/// What to ring when an object with these facts has changed.
-fn wake<K: Seen>(before: &K::Facts) -> Wake {
-    if K::carries(before) { Wake::Exposure } else { K::NEWS }
+/// What to ring when an object has changed or gone.
+fn wake<K: Seen>(grip: Option<u64>, now: Option<u64>) -> Wake {
+    if grip.is_some() && grip != now { Wake::Exposure } else { K::NEWS }
+}
+
+fn hash(facts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    facts.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
+    metadata.labels.as_ref()?.get(name).cloned()
 }
 
 fn key<K: Seen>(object: &K) -> String {

@@ -240,9 +240,10 @@ impl Memory {
         setbacks
             .chain(settling.into_values())
             .chain(self.dwelling().map(|(_, until)| until))
-            .filter(|until| *until > now)
+            // What the last look still held back is due, be it over by now.
+            .filter(|until| *until > self.last_look())
             .min()
-            .map(|until| until - now)
+            .map(|until| until.saturating_sub(now))
     }
 
     fn recent(&self, now: u64) -> Recent {

@@ -60,7 +60,7 @@ pub enum Turn {
 pub struct Rounds {
     count: usize,
     /// Steps that failed in this cycle are not tried again in it.
-    hopeless: BTreeSet<(Uid, String, &'static str)>,
+    hopeless: BTreeSet<Identity>,
     /// By Eip uid: when we sent the write that put our finalizer on it.
     held: BTreeMap<Uid, u64>,
 }
@@ -205,8 +205,16 @@ impl Queue {
     }
 }
 
-fn identity(step: &Step) -> (Uid, String, &'static str) {
-    (step.uid.clone(), step.claim.to_string(), step.action.verb())
+/// The Eip, its uid, what is done for it, and of associations that end which: each of several
+/// is an exposure of its own.
+type Identity = (Uid, String, &'static str, Option<String>);
+
+fn identity(step: &Step) -> Identity {
+    let association = match &step.action {
+        Action::Disassociate { association, .. } => Some(association.clone()),
+        _ => None,
+    };
+    (step.uid.clone(), step.claim.to_string(), step.action.verb(), association)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 """What eip-operator promises when something fails. Each check gets a World of its own and raises Differs."""
+import concurrent.futures
+import itertools
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from promises import ALONE, BEFORE, LAST, api_server, fault, promise, refusal
+from quota import values
 from world import OURS, RBAC, ROOT, SETTLE, WRITING, eventually, same, throughout
 
 # --- the start
@@ -374,6 +378,37 @@ def orphan(world):
     throughout(8, world.address, "web")
     eventually(30, world.released, "web")
     world.address("other")
+
+
+TRIGGERS = 'eip_operator_triggers_total{trigger="exposure"}'
+
+
+@promise("who comes is served while another pod's IP changes at every moment")
+def restless(world):
+    world.start()
+    world.make_pod("restless")
+    eventually(30, world.has_ip, "restless")
+    over = threading.Event()
+
+    def change():
+        for ip in itertools.cycle(("10.250.0.1", "10.250.0.2")):
+            if over.is_set():
+                return
+            status = {"podIP": ip, "podIPs": [{"ip": ip}]}
+            world.kubernetes.ask("PATCH", world.path("pods", "restless") + "/status", {"status": status},
+                                 "application/merge-patch+json")
+
+    with concurrent.futures.ThreadPoolExecutor() as beside:
+        changing = beside.submit(change)
+        try:
+            eventually(10, lambda: same("looks because of it", float(values(world).get(TRIGGERS, 0)) >= 3, True))
+            world.make("web", "web-0")
+            world.make_pod("auto", autocreate_eip=True)
+            eventually(30, world.served, "web", "web-0")
+            eventually(30, world.served, "auto", "auto")
+        finally:
+            over.set()
+        changing.result()
 
 
 @promise("an address whose tags a person took off is neither replaced nor touched, and served again once they are back")

@@ -198,3 +198,17 @@ fn what_a_person_puts_on_a_strangers_pod_leaves_it_while_its_own_association_is_
         keeps_all_promises(scenario);
     }
 }
+
+#[test]
+fn whoever_comes_is_served_although_a_pod_goes_at_every_look() {
+    for seed in 1..20 {
+        let mut scenario = served(seed * 2, vec![(0, pod(bank("web-0"), true))]);
+        let kind = Kind::Alarms;
+        scenario.faults = vec![Fault { from: 0, until: 60 * SECOND, percent: 100, kind }];
+        scenario.throttled = seed > 10;
+        let mut world = World::new(scenario, true);
+        world.run_until(30 * SECOND).unwrap();
+        let all: Vec<_> = world.summary().into_values().map(|eip| eip.1).collect();
+        assert_eq!(all, [true, true], "{seed}: {}", world.lines().join("\n"));
+    }
+}

@@ -40,8 +40,6 @@ struct Acting {
     begun: BTreeSet<&'static str>,
     flights: BTreeMap<u64, Flight>,
     performed: Vec<Performed>,
-    planned: usize,
-    alarmed: bool,
     /// Until when changes may be sent.
     deadline: u64,
 }
@@ -67,6 +65,8 @@ pub struct Process {
     pub cycles: u64,
     memory: Memory,
     phase: Phase,
+    /// An address may be exposed, as nobody knew when this cycle began.
+    alarmed: bool,
     next_flight: u64,
     /// Its limiter lets one call of each EC2 action pass a round.
     slow: bool,
@@ -82,6 +82,7 @@ impl Process {
             cycles: 0,
             memory: Memory::default(),
             phase: Phase::Idle,
+            alarmed: false,
             next_flight: 0,
             slow,
             cluster,
@@ -91,7 +92,7 @@ impl Process {
 
     /// What it knows and is about to do, without what it has merely counted.
     pub fn essence(&self) -> impl Hash {
-        (self.started, self.observed_at, &self.memory, &self.phase)
+        (self.started, self.observed_at, &self.memory, &self.phase, self.alarmed)
     }
 
     /// Counts anew, so that two processes which know the same are the same.
@@ -134,6 +135,7 @@ impl Process {
     pub fn look(&mut self, now: u64, quota: Option<Quota>) -> Want {
         self.observed_at = now;
         self.cycles += 1;
+        self.alarmed = false;
         self.phase = Phase::Looking(Box::new(Snapshot {
             cluster: self.cluster.clone(),
             settings: self.settings.clone(),
@@ -183,8 +185,6 @@ impl Process {
             begun: BTreeSet::new(),
             flights: BTreeMap::new(),
             performed: Vec::new(),
-            planned: 0,
-            alarmed: false,
             deadline: now + ACT_FOR,
         };
         self.phase = Phase::Acting(Box::new(acting));
@@ -212,10 +212,11 @@ impl Process {
         }
     }
 
-    /// A pod that may carry an address has changed: nothing is begun but what is urgent.
+    /// A pod that may carry an address has changed: of the steps that have not had their turn
+    /// nothing is begun but what is urgent.
     pub fn exposure(&mut self) {
+        self.alarmed = true;
         if let Phase::Acting(acting) = &mut self.phase {
-            acting.alarmed = true;
             acting.queue.urgent();
         }
     }
@@ -224,11 +225,7 @@ impl Process {
         let Phase::Acting(acting) = &mut self.phase else { return Vec::new() };
         match acting.rounds.turn(&acting.snapshot) {
             Turn::Steps(steps) => {
-                acting.planned = steps.len();
                 acting.queue = Queue::new(steps);
-                if acting.alarmed {
-                    acting.queue.urgent();
-                }
                 acting.begun.clear();
                 self.go_on(now)
             }
@@ -273,11 +270,13 @@ impl Process {
                 }
             }
         }
+        if self.alarmed {
+            acting.queue.urgent();
+        }
         if !wants.is_empty() || !acting.flights.is_empty() {
             return wants;
         }
-        let waits = !acting.alarmed && now < acting.deadline && !acting.performed.is_empty();
-        let goes_on = waits || acting.performed.len() == acting.planned;
+        let goes_on = !self.alarmed && now < acting.deadline && !acting.performed.is_empty();
         for one in std::mem::take(&mut acting.performed) {
             acting.rounds.absorb(&mut acting.snapshot, &mut self.memory, one, own_now);
         }

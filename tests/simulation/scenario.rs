@@ -185,6 +185,8 @@ pub enum Kind {
     SlowReads,
     /// Watches are silent.
     Silence,
+    /// While an operator looks, a pod goes that may carry an address.
+    Alarms,
 }
 
 pub const PARTS: [&str; 8] = [

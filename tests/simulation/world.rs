@@ -9,7 +9,7 @@ pub use small::{explore, smalls};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use eip_operator::plan::execution::{Answer, Call};
 use eip_operator::plan::look::{self, Read};
@@ -87,6 +87,8 @@ struct Seat {
 
 /// The Eips and the managed pods of one moment.
 type Lists = (BTreeMap<Key, Eip>, BTreeMap<Key, Pod>);
+/// What an address on a pod rests on: its IP, its node, and whether it is being deleted.
+type Grip = (IpAddr, Option<String>, Option<u64>);
 
 /// What a run came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,8 +111,8 @@ pub struct World {
     queued: u64,
     seats: Vec<Seat>,
     past: VecDeque<(u64, Lists)>,
-    /// The managed pods that had an IP when the cluster last changed.
-    carriers: BTreeMap<Uid, Pod>,
+    /// By uid, what an address on a pod rested on when the cluster last changed.
+    carriers: BTreeMap<Uid, Grip>,
     speaks: bool,
     lines: VecDeque<String>,
     /// The process is killed right after its so-manieth effect.
@@ -323,12 +325,13 @@ impl World {
         if self.hits(|kind| *kind == Kind::Silence) {
             return;
         }
-        // Only a pod that may carry an address cuts a cycle short.
-        let unsaid = |pod| Pod { target: None, alpha_target: None, allocation: None, ..pod };
-        let pods = self.cluster.list_pods().into_values().filter(|pod| pod.ip.is_some());
-        let carriers = pods.map(|pod| (pod.uid.clone(), unsaid(pod))).collect();
-        let cut = self.carriers != carriers;
-        self.carriers = carriers;
+        // Only what an address may rest on cuts a cycle short when it goes, as in src/live/watch.rs.
+        let carries = |pod: &Pod| pod.managed && !pod.phase.is_terminal() && !pod.sandbox_down;
+        let pods = self.cluster.list_pods().into_values().filter(carries);
+        let grip = |pod: Pod| Some((pod.uid, (pod.ip?, pod.node, pod.terminating)));
+        let carriers = pods.filter_map(grip).collect();
+        let before = std::mem::replace(&mut self.carriers, carriers);
+        let cut = before.iter().any(|(uid, grip)| self.carriers.get(uid) != Some(grip));
         for process in 0..self.seats.len() {
             if let (true, Some(running)) = (cut, &mut self.seats[process].process) {
                 running.exposure();

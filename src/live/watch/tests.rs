@@ -75,7 +75,11 @@ fn an_eip_rings_when_a_person_protects_it_and_when_that_ends() {
 
 #[test]
 fn what_the_operator_writes_on_a_pod_and_what_does_not_matter_are_silent() {
-    let noise: [(&str, Value); 4] = [
+    let noise: [(&str, Value); 5] = [
+        (
+            "/metadata/labels",
+            json!({"eip.materialize.cloud/manage": "true", "example.org/turn": "2"}),
+        ),
         ("/metadata/resourceVersion", json!("2")),
         ("/metadata/annotations", json!({"external-dns.kubernetes.io/target": "1.2.3.4"})),
         ("/metadata/finalizers", json!(["eip.materialize.cloud/disassociate"])),
@@ -124,14 +128,35 @@ fn a_deletion_rings_once() {
 }
 
 #[test]
-fn a_pod_that_had_an_ip_may_expose_an_address_when_it_changes_or_goes() {
+fn an_address_may_be_exposed_when_what_it_rests_on_at_a_pod_changes_or_goes() {
     let starting = || pod(|pod| pod["status"] = json!({"phase": "Pending"}));
-    let ended = || pod(|pod| pod["status"]["phase"] = json!("Succeeded"));
+    let pending = || pod(|pod| pod["status"]["phase"] = json!("Pending"));
+    let ended = || pod(|pod| pod["status"]["phase"] = json!("Failed"));
+    let down = || json!([{"type": "PodReadyToStartContainers", "status": "False"}]);
+    let is_down = || pod(|pod| pod["status"]["conditions"] = down());
+    let elsewhere = || pod(|pod| pod["status"]["podIP"] = json!("10.0.0.2"));
+    let deleted = json!("2026-01-01T00:00:00Z");
+    let deleting = || pod(|pod| pod["metadata"]["deletionTimestamp"] = deleted.clone());
+    let label = json!({"eip.materialize.cloud/autocreate_eip": "true"});
+    let asking = || pod(|pod| pod["metadata"]["labels"] = label.clone());
     let mut memory = Memory::new();
-    assert_eq!(memory.absorb(&Event::Apply(starting())), Some(Wake::Pod));
-    assert_eq!(memory.absorb(&Event::Apply(pod(same))), Some(Wake::Pod), "it got its IP");
-    assert_eq!(memory.absorb(&Event::Apply(ended())), Some(Wake::Exposure));
-    assert_eq!(memory.absorb(&Event::Delete(ended())), Some(Wake::Exposure));
+    for (showing, expected) in [
+        (starting(), Wake::Pod),
+        (pending(), Wake::Pod), // it got its IP
+        (pod(same), Wake::Pod), // it runs
+        (asking(), Wake::Pod),
+        (elsewhere(), Wake::Exposure),
+        (is_down(), Wake::Exposure),
+        (pod(same), Wake::Pod),
+        (deleting(), Wake::Exposure),
+        (ended(), Wake::Exposure),
+    ] {
+        let shown = format!("{showing:?}");
+        assert_eq!(memory.absorb(&Event::Apply(showing)), Some(expected), "{shown}");
+    }
+    assert_eq!(memory.absorb(&Event::Delete(ended())), Some(Wake::Pod), "said when it ended");
+    memory.absorb(&Event::Apply(pod(same)));
+    assert_eq!(memory.absorb(&Event::Delete(pod(same))), Some(Wake::Exposure));
     memory.absorb(&Event::Apply(pod(same)));
     memory.absorb(&Event::Init);
     assert_eq!(memory.absorb(&Event::InitDone), Some(Wake::Exposure), "gone while nobody watched");

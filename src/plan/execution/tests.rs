@@ -326,3 +326,10 @@ fn an_answer_that_nobody_asked_for_leads_to_no_change() {
     assert!(matches!(next, Next::End(End::Changed(_))), "{next:?}");
     assert!(step.effects().is_empty());
 }
+
+/// Dashboards and alerts ask for these words.
+#[test]
+fn each_end_has_its_word_for_metrics_and_traces() {
+    let ends = [End::Done, End::Changed("gone".to_owned()), End::Late, End::Failed(failure())];
+    assert_eq!(ends.map(|end| end.word()), ["done", "changed", "late", "failed"]);
+}

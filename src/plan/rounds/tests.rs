@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::action::Reason;
-use crate::plan::snapshot::{Key, Part};
+use crate::plan::snapshot::{Address, Key, Part};
 
 /// An Eip with an idle address of this age, one that is yet to be held, and their pods.
 fn world(age: &str) -> Snapshot {
@@ -175,6 +175,29 @@ fn an_eip_is_not_let_go_while_a_purchase_whose_answer_was_lost_may_show() {
 }
 
 #[test]
+fn one_association_that_could_not_be_ended_holds_up_no_other_of_its_eip() {
+    let (mut rounds, mut memory) = (Rounds::default(), Memory::default());
+    let mut snapshot = world("");
+    let first = Address {
+        association: Some("eipassoc-1".to_owned()),
+        interface: Some("eni-9".to_owned()),
+        private_ip: Some("10.0.9.9".parse().unwrap()),
+        ..snapshot.addresses.known().unwrap()["eipalloc-1"].clone()
+    };
+    let second = Address { association: Some("eipassoc-2".to_owned()), ..first.clone() };
+    let addresses = snapshot.addresses.known_mut().unwrap();
+    addresses.extend([("eipalloc-1".to_owned(), first), ("eipalloc-2".to_owned(), second)]);
+    let ending = |steps: Vec<Step>| -> Vec<Step> {
+        steps.into_iter().filter(|step| step.action.verb() == "disassociate").collect()
+    };
+    let both = ending(steps(&mut rounds, &snapshot));
+    assert_eq!(both.len(), 2);
+    let refused = ended(both[0].clone(), End::Failed(failure("InternalError", Meaning::Retry)));
+    rounds.absorb(&mut snapshot, &mut memory, refused, 1_000);
+    assert_eq!(ending(steps(&mut rounds, &snapshot)), both[1..]);
+}
+
+#[test]
 fn what_may_have_come_since_the_look_is_not_bought_again_in_its_cycle() {
     let (mut rounds, mut memory) = (Rounds::default(), Memory::default());
     let allocate =
@@ -193,6 +216,7 @@ fn what_may_have_come_since_the_look_is_not_bought_again_in_its_cycle() {
     rounds.absorb(&mut snapshot, &mut memory, done(record, Outcome::Done, 325_400), 325_500);
     assert_eq!(step(&steps(&mut rounds, &snapshot), "allocate", "e1"), None);
     assert_eq!(snapshot.recent.settling["e1"], 1);
+    assert_eq!(memory.next_due(325_500), Some(0), "it is over, and no look has seen so");
     let next = looked(326_000, &mut memory);
     assert!(step(&steps(&mut Rounds::default(), &next), "allocate", "e1").is_some());
 }

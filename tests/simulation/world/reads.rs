@@ -21,6 +21,11 @@ impl World {
             self.push(at, Event::Read { process, epoch, read });
             return Ok(());
         }
+        if self.hits(|kind| *kind == Kind::Alarms)
+            && let Some(running) = &mut self.seats[process].process
+        {
+            running.exposure();
+        }
         let part = match read {
             Read::Addresses => "addresses",
             Read::Eips => "eips",

@@ -23,9 +23,10 @@ fn a_pause_is_told_until_it_is_over_and_then_wakes_nobody() {
     failed(&mut memory, "e1", Meaning::Retry, 0);
     let until = due(&memory, 0);
     for (now, seconds, wakes_in) in [(until - 1, Some(1), Some(1)), (until, None, None)] {
-        assert_eq!(memory.next_due(now), wakes_in, "{now}");
+        assert_eq!(memory.next_due(now), Some(until - now), "{now}");
         let told = recent(&mut memory, now).backoff.get("e1").map(|pause| pause.seconds);
         assert_eq!(told, seconds, "{now}");
+        assert_eq!(memory.next_due(now), wakes_in, "{now}, seen by a look");
     }
 }
 

@@ -361,7 +361,7 @@ fn fault(chance: &mut Chance) -> Fault {
     let from = chance.between(0, TROUBLED);
     let until = (from + chance.between(SECOND, 240 * SECOND)).min(TROUBLED);
     let verb = chance.pick(&VERBS);
-    let kind = match chance.between(0, 11) {
+    let kind = match chance.between(0, 12) {
         0..=2 => Kind::Refuses { verb, code: chance.pick(codes(verb)) },
         3 | 4 => Kind::AnswerLost { verb },
         5 => Kind::Late { verb },
@@ -369,7 +369,8 @@ fn fault(chance: &mut Chance) -> Fault {
         8 => Kind::StaleLists { millis: chance.between(SECOND, 60 * SECOND) },
         9 => Kind::WritesLost,
         10 => chance.pick(&[&Kind::ReadsLost, &Kind::SlowReads]).clone(),
-        _ => Kind::Silence,
+        11 => Kind::Silence,
+        _ => Kind::Alarms,
     };
     Fault { from, until, percent: chance.pick(&[20, 50, 100]), kind }
 }

@@ -69,7 +69,7 @@ enum Event {
     Tick { process: usize },
     Ring { process: usize, epoch: u64 },
     Read { process: usize, epoch: u64, read: Read },
-    Effect { process: usize, epoch: u64, flight: u64, call: Call, sent: u64, heard: bool },
+    Effect { process: usize, epoch: u64, flight: u64, call: Call, sent: Sent, heard: bool },
     Answer { process: usize, epoch: u64, flight: u64, answer: Answer },
     Restart { process: usize },
 }
@@ -86,6 +86,17 @@ struct Seat {
 }
 
 /// The Eips and the managed pods of one moment.
+/// When a call was sent, and on what: its cycle may be over before the call takes effect.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Sent {
+    at: u64,
+    asked_at: u64,
+    confirmed_at: u64,
+    observed_at: u64,
+    /// Until when its cycle may send changes.
+    deadline: Option<u64>,
+}
+
 type Lists = (BTreeMap<Key, Eip>, BTreeMap<Key, Pod>);
 /// What an address on a pod rests on: its IP, its node, and whether it is being deleted.
 type Grip = (IpAddr, Option<String>, Option<u64>);

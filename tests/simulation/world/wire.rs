@@ -11,7 +11,7 @@ use super::super::ec2::{Elastic, Tags};
 use super::super::invariants::{Moment, lag};
 use super::super::process::Process;
 use super::super::scenario::{Kind, SECOND, User};
-use super::{Event, NAME, UID, World};
+use super::{Event, NAME, Sent, UID, World};
 
 /// One attempt of one call.
 const ATTEMPT: u64 = 10 * SECOND;
@@ -69,7 +69,16 @@ impl World {
             let at = sent + if on_ec2 { ATTEMPT } else { 2 * SECOND };
             self.push(at, Event::Answer { process, epoch, flight, answer });
         }
-        self.push(sent + after, Event::Effect { process, epoch, flight, call, sent, heard });
+        let running = self.seats[process].process.as_ref();
+        let its = running.and_then(|one| one.flight(flight));
+        let sent = Sent {
+            at: sent,
+            asked_at: its.map_or(sent, |its| its.asked_at),
+            confirmed_at: its.map_or(sent, |its| its.confirmed_at),
+            observed_at: running.map_or(sent, |one| one.observed_at),
+            deadline: running.and_then(Process::deadline),
+        };
+        self.push(sent.at + after, Event::Effect { process, epoch, flight, call, sent, heard });
     }
 
     fn refusal(&mut self, process: usize, flight: u64, verb: &'static str) -> Option<&'static str> {
@@ -103,7 +112,7 @@ impl World {
         epoch: u64,
         flight: u64,
         call: Call,
-        sent: u64,
+        sent: Sent,
         heard: bool,
     ) -> Result<(), String> {
         let answer = match &call {
@@ -119,16 +128,20 @@ impl World {
                 let lives = self.seats[process].epoch == epoch;
                 let running = running.filter(|_| lives);
                 let its = running.and_then(|one| one.flight(flight));
+                // Of a process that has ended nobody knows what it rested on.
+                let rests_on = |at: u64| if lives { at } else { sent.at };
                 let moment = Moment {
                     now: self.now,
-                    sent,
-                    asked_at: its.map_or(sent, |its| its.asked_at),
-                    confirmed_at: its.map_or(sent, |its| its.confirmed_at),
-                    observed_at: running.map_or(sent, |one| one.observed_at),
-                    deadline: running.and_then(Process::deadline),
+                    sent: sent.at,
+                    asked_at: rests_on(sent.asked_at),
+                    confirmed_at: rests_on(sent.confirmed_at),
+                    observed_at: rests_on(sent.observed_at),
+                    deadline: sent.deadline.filter(|_| lives),
                     life: running.map(|one| (process, one.started)),
                     reason: its.map(|its| its.step.reason.clone()),
-                    snapshot: running.and_then(Process::snapshot),
+                    // One that nobody waits for any more was sent on an earlier snapshot (seeds
+                    // 111335 and 130749).
+                    snapshot: its.and(running).and_then(Process::snapshot),
                 };
                 let told = |what| format!("{what}, by operator {process}: {action:?}");
                 self.ledger

@@ -40,10 +40,12 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
 }
 
 /// An Eip that was made for a pod has nothing to tell before that pod has an IP: the pod tells
-/// itself what it waits for, and nearly every Eip would cost one write more.
+/// itself what it waits for, and nearly every Eip would cost one write more. One that has taken
+/// an address up puts it on record.
 fn is_beginning(claim: &Claim<'_>) -> bool {
     claim.eip.autocreated_for.is_some()
         && claim.eip.status == Status::default()
+        && claim.addresses.is_empty()
         && matches!(claim.seat, Seat::Nowhere(Absence::WithoutIp))
 }
 

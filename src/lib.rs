@@ -20,7 +20,7 @@
 //! - What can it change, why, and what does it wait for? [`plan::action`]
 //! - In which order are the rules asked? [`plan::planner`]
 //! - In which order are steps carried out? `Action::rank` in [`plan::action`]; what interrupts
-//!   them: `live::operator`, `Mailbox::urgent` in `live::wake`
+//!   them: `live::operator`, `Mailbox::urgent` in `live::wake`, `grip` in `live::watch`
 //! - Which pod may carry an address, and where is it? [`plan::claims`]
 //! - When does an address leave a pod? [`plan::rules`] `disassociate`
 //! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`, and

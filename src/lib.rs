@@ -19,8 +19,11 @@
 //! - What can the operator see? [`plan::snapshot`]
 //! - What can it change, why, and what does it wait for? [`plan::action`]
 //! - In which order are the rules asked? [`plan::planner`]
-//! - In which order are steps carried out? `Action::rank` in [`plan::action`]; what interrupts
-//!   them: `live::operator`, `Mailbox::urgent` in `live::wake`, `grip` in `live::watch`
+//! - In which order are steps carried out? `Action::rank` in [`plan::action`]; of one rank the
+//!   namespaces are served in turn: `in_turn` in [`plan::planner`], and where addresses are short
+//!   that in [`plan::rules`] `allocate`
+//! - What ends a round early, and with it the cycle? An alarm, for an address may be exposed: `grip`
+//!   in `live::watch` sees it, `Operator::round` in `live::operator` says what becomes of the steps
 //! - Which pod may carry an address, and where is it? [`plan::claims`]
 //! - When does an address leave a pod? [`plan::rules`] `disassociate`
 //! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`, and
@@ -38,7 +41,7 @@
 //! - Which reasons and conditions are there, which of them need a person, and which are Events?
 //!   [`plan::conditions`]
 //! - What is said of a part that could not be read? [`plan::rules`] `unread`
-//! - How does a rule find what points at what, in a world of any size? [`plan::index`]
+//! - How does a rule find what points at what, in a world of any size? `plan::index`
 //! - Where does a plan lead? [`plan::forecast`]
 //! - What is read, given what was read? [`plan::look`]
 //! - What happens in a cycle, round by round? [`plan::rounds`]
@@ -57,8 +60,9 @@
 //! - How is a snapshot read from a file, and made fit to be shown? [`plan::snapshot`]
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
-//! - What starts a cycle? `live::wake` `live::watch`; what is skipped when one takes too long?
-//!   `Bell::rearm` in `live::wake` counts, `live::serve` says it
+//! - What starts a cycle? `live::wake` `live::watch`; when is the next look due without either?
+//!   `look_again` in [`plan::rounds`]; what is skipped when one takes too long? `Bell::rearm` in
+//!   `live::wake` counts, `live::serve` says it
 //! - Which of several operators acts, and until when? `live::lease`, `Operator::may_act_until` in
 //!   `live::operator`; before each change [`plan::execution`] asks whether that time is over
 //! - How are the parts put together, and taken apart? `live::serve`
@@ -96,7 +100,8 @@
 //! - There is no second way to change an address, an Eip or a pod: what the operator can do to them
 //!   is one enum, [`plan::action::Action`], and one function performs it. A dry run is one `if`
 //!   before that. Beside it stand the Lease (`live::lease`), Events (`live::recorder`), and at the
-//!   start the definition of Eips (`live::crd`), none of them in a dry run.
+//!   start the definition of Eips (`live::crd`), none of them in a dry run; and `doctor` asks EC2
+//!   whether changes would be allowed (`tried` in `live::ec2`), with `DryRun`.
 
 #[cfg(feature = "live")]
 pub mod live;

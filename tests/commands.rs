@@ -120,6 +120,12 @@ fn what_is_wrong_is_named_with_its_place() {
     for (arguments, words) in [
         (&["plan", "--snapshot", STORY, "--eip", "shop/none"][..], "no eip shop/none"),
         (&["plan", "--snapshot", STORY, "--eip", "web"][..], "NAMESPACE/NAME"),
+        (
+            &["plan", "--protect", "--snapshot", STORY, "--ec2-rate=1"][..],
+            "--ec2-rate, --protect: ",
+        ),
+        (&["--protect", "explain", "shop/web", "--snapshot", STORY][..], "--protect: not with"),
+        (&["snapshot", "--snapshot", STORY, "--protect"][..], "below \"settings\""),
         (&["plan"][..], "CLUSTER_NAME"),
         (&["snapshot"][..], "CLUSTER_NAME"),
         (&["doctor"][..], "CLUSTER_NAME"),

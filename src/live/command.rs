@@ -14,7 +14,7 @@ pub enum Command {
     Run,
     /// Look once, say what would be done and why, and change nothing
     Plan(PlanArgs),
-    /// Look once and carry out what is planned, in one cycle, once it is confirmed
+    /// Carry out what is planned, and nothing else, once it is confirmed
     Apply(ApplyArgs),
     /// Say why an Eip or a pod has an address, or has none, and what it waits for
     Explain(ExplainArgs),
@@ -34,7 +34,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct PlanArgs {
     /// Plan from a file instead of the world, without a cluster, AWS or a network: a snapshot, or a
-    /// story as in plans/; "-" is the standard input
+    /// story as in plans/, with its own settings; "-" is the standard input
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
     /// Only what concerns this Eip

@@ -16,8 +16,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser};
 
 pub use self::collector::Collector;
 pub use self::raw::Raw;
@@ -54,6 +55,13 @@ impl Cli {
         }
         let matches = command.try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
+        let without_effect = given(&matches);
+        if cli.reads_a_file() && !without_effect.is_empty() {
+            let why = "not with --snapshot, whose file brings the settings of its plan";
+            let accepted = "accepted: a file with other ones below \"settings\"";
+            let message = format!("{}: {why}; {accepted}", without_effect.join(", "));
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+        }
         // Only an interval that somebody chose contradicts a schedule, and only such a share of the
         // traces wins over OTEL_TRACES_SAMPLER.
         let is_chosen = |id| matches.value_source(id) != Some(ValueSource::DefaultValue);
@@ -74,6 +82,26 @@ impl Cli {
     pub fn chosen(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
     }
+
+    fn reads_a_file(&self) -> bool {
+        match &self.command {
+            Some(Command::Plan(args)) => args.snapshot.is_some(),
+            Some(Command::Explain(args)) => args.snapshot.is_some(),
+            Some(Command::Snapshot(args)) => args.snapshot.is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// The flags of settings that are on the command line.
+fn given(matches: &ArgMatches) -> Vec<String> {
+    let settings = Raw::augment_args(clap::Command::new("settings"));
+    let is_given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    settings
+        .get_arguments()
+        .filter(|one| is_given(one.get_id().as_str()))
+        .map(|one| format!("--{}", one.get_long().unwrap_or_default()))
+        .collect()
 }
 
 /// Whether kubectl runs this program, as its plugin: it is installed as `kubectl-eip`.

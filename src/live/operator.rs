@@ -245,10 +245,14 @@ impl Operator {
     }
 
     /// Performs steps in order, some of each kind at a time and each as soon as the limiter lets
-    /// it; begins none once time is up or the process is told to stop. Once an address may be
-    /// exposed, what is not urgent is not waited for: what there is room for at once is begun all
-    /// the same, or pods that come and go would keep everybody else from being served. True: the
-    /// next round may plan what is left beside what follows from what was done.
+    /// it; begins none once time is up or the process is told to stop.
+    ///
+    /// An alarm says that an address may be exposed. What is under way goes on, and so do the steps
+    /// that end an exposure. Of the others only those are begun for which there is room at once, or
+    /// pods that come and go would keep everybody else from being served; those that would have to
+    /// wait are left to the next cycle, which follows this round.
+    ///
+    /// True: the next round may plan what is left beside what follows from what was done.
     async fn round(
         &self,
         steps: Vec<Step>,

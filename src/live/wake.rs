@@ -30,7 +30,9 @@ pub enum Wake {
     Pod,
     /// A managed pod that had an IP is gone, or is not what it was: an address may be exposed.
     Exposure,
-    /// The last cycle left work, or knows that waiting is over.
+    /// The last cycle left work, or has told when waiting is over: [`look_again`].
+    ///
+    /// [`look_again`]: crate::plan::rounds::look_again
     Progress,
     /// Nothing rang for twice the expected gap: the bell or a watch has failed.
     Watchdog,
@@ -108,7 +110,8 @@ impl Mailbox {
         self.ringer.0.send_replace(BTreeSet::new())
     }
 
-    /// Waits until an address may be exposed, and takes nothing: the act phase ends early on it.
+    /// Waits until an address may be exposed, and takes nothing. What the act phase does then is
+    /// told at `Operator::round`.
     pub async fn urgent(&self) {
         let mut reasons = self.reasons.clone();
         let pending = |reasons: &BTreeSet<Wake>| reasons.contains(&Wake::Exposure);

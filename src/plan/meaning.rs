@@ -2,7 +2,8 @@
 //! into one of a few treatments.
 //!
 //! Codes: EC2 API reference, "Error codes"; which of them each action answers was gathered from
-//! the field. A code that is not listed is [`Meaning::Slow`].
+//! the field. `Timeout` (no answer) and `NoCredentials` are words of ours. A code that is not listed
+//! is [`Meaning::Slow`].
 
 use std::fmt;
 
@@ -39,7 +40,9 @@ pub enum Meaning {
     /// new one yet, so until the settle time is over it is as [`Meaning::Retry`], then as
     /// [`Meaning::Slow`]: [`super::rounds::Rounds::absorb`].
     Denied,
-    /// It concerns every call of this action: none is sent for a while.
+    /// It concerns every call of this action: none is sent for a while, then one that finds out
+    /// for the others. What ends an exposure is sent all the same: `is_never_held_back` in
+    /// [`super::planner`].
     Stop,
     /// What was asked for is so already.
     Success,
@@ -131,7 +134,8 @@ fn disassociate(code: &str) -> Option<Meaning> {
 
 fn release(code: &str) -> Option<Meaning> {
     match code {
-        // As above; and of an address that is another's by now the listing tells.
+        // A policy may refuse by the tags of one address, which must not keep all others waiting;
+        // and of an address that is another's by now the listing tells.
         "AuthFailure" | "UnauthorizedOperation" => Some(Meaning::Slow),
         // A listing that no longer shows it is the proof, not this answer.
         "InvalidAllocationID.NotFound" | "InvalidAddressID.NotFound" | "InvalidIPAddress.InUse" => {

@@ -6,12 +6,15 @@
 //! |                                     | is of an earlier namesake  | hold, then tag            |
 //! |                                     | is idle                    | associate                 |
 //! |                                     | is on that pod             | annotate, record          |
-//! |                                     | is elsewhere               | disassociate              |
+//! |                                     | is elsewhere               | clear, disassociate       |
 //! | names a pod that may not, or none   | is idle, or does not exist | (a note says why)         |
-//! |                                     | is somewhere               | disassociate, clear       |
-//! | is being deleted                    | is somewhere               | clear, then disassociate  |
+//! |                                     | is somewhere               | clear, disassociate       |
+//! | is being deleted                    | is somewhere               | clear, disassociate       |
 //! |                                     | is idle                    | release                   |
 //! |                                     | does not exist any more    | let go                    |
+//!
+//! An address leaves at once, in the round that clears too; only from a healthy pod it leaves in the
+//! round after, for DNS may still point there (`rules::disassociate`).
 //!
 //! A plan rests only on what the snapshot holds, so it is one round: what depends on the outcome
 //! of a step is planned once that outcome is in the snapshot. The order of the calls below is that

@@ -167,8 +167,8 @@ impl Queue {
         queue
     }
 
-    /// An address may be exposed: what does not end an exposure itself is left for the next cycle.
-    /// What does is begun all the same, for it is as urgent as what the next look will show.
+    /// An address may be exposed: of what still waits, only what ends an exposure itself is begun.
+    /// The rest is left for the next cycle.
     pub fn urgent(&mut self) {
         for steps in self.waiting.values_mut() {
             steps.retain(|(_, step)| step.action.is_urgent());

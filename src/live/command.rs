@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::plan::names::is_allocation_id;
 use crate::plan::snapshot::Key;
 
 /// The subcommands.
@@ -88,9 +89,9 @@ pub struct DoctorArgs {
 }
 
 fn allocation_id(text: &str) -> Result<String, String> {
-    let digits = text.strip_prefix("eipalloc-").unwrap_or_default();
-    let is_id = !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit());
-    is_id.then(|| text.to_owned()).ok_or_else(|| "accepted: an id as eipalloc-0a1b2c3d".to_owned())
+    is_allocation_id(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "accepted: an id as eipalloc-0a1b2c3d".to_owned())
 }
 
 /// The shell.

@@ -291,7 +291,7 @@ impl Operator {
             }
             tokio::select! {
                 biased;
-                () = &mut urgent, if open && !alarmed => {
+                () = &mut urgent, if !alarmed => {
                     alarmed = true;
                     queue.urgent();
                 }

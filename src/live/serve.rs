@@ -8,7 +8,7 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -177,12 +177,20 @@ async fn work(
         }
     }
     ringer.ring(Wake::Start);
+    // When the last cycle wants the next one, if it does. What was wanted before it has forgotten,
+    // or each look would ask for another one for ever.
+    let mut again: Option<Instant> = None;
     loop {
         let wakes = tokio::select! {
             biased;
             () = cancel.cancelled() => break,
             why = lost(&mut leadership) => anyhow::bail!("no longer leading: {why}"),
             wakes = mailbox.next() => wakes,
+            () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                again = None;
+                ringer.ring(Wake::Progress);
+                continue;
+            }
         };
         let started = Instant::now();
         health.started();
@@ -202,16 +210,7 @@ async fn work(
             // Without the bell the watchdog still wakes the worker.
             Err(error) => warn!(error = %error, "the bell fails"),
         }
-        if let Some(after) = cycle.again_in {
-            let ringer = ringer.clone();
-            let cancel = cancel.clone();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = sleep(after) => drop(ringer.ring(Wake::Progress)),
-                    () = cancel.cancelled() => {}
-                }
-            });
-        }
+        again = cycle.again_in.map(|after| Instant::now() + after);
     }
     bell.shut().await?;
     Ok(())

@@ -270,11 +270,16 @@ pub fn eligible(pod: &Pod, settings: &Settings) -> Result<Ipv4Addr, Absence> {
     }
 }
 
+/// For how many seconds a pod that is being deleted keeps its address, if it is.
+pub(super) fn drains_for(pod: &Pod) -> Option<u64> {
+    pod.terminating.map(|grace| grace.saturating_add(TERMINATION_MARGIN))
+}
+
 /// The IP of a terminating pod whose containers may still be at work. On a node that is not
 /// Ready nobody ends pods and nobody reuses their IPs, so the address stays.
 pub(super) fn draining(snapshot: &Snapshot, pod: &Pod) -> Option<Ipv4Addr> {
     let Some(IpAddr::V4(ip)) = pod.ip else { return None };
-    let grace = pod.terminating.unwrap_or(0).saturating_add(TERMINATION_MARGIN);
+    let grace = drains_for(pod).unwrap_or(TERMINATION_MARGIN);
     let seen = snapshot.recent.terminating.get(&pod.uid).copied().unwrap_or(0);
     let node = pod.node.as_ref().and_then(|name| snapshot.nodes.known()?.get(name));
     let node_ready = node.is_some_and(|node| !node.not_ready);

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::claims::{Claim, Seat, claims, eligible};
+use super::names::is_allocation_id;
+use super::rules::allocate::is_pod_name;
 use super::rules::orphans::orphans;
 use super::rules::retire::retires;
 use super::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
@@ -62,31 +64,36 @@ pub struct Lookup {
 }
 
 /// Pods to read by name: a pod whose label was taken off is not listed, and its annotations are to
-/// be cleared while an Eip's status says that it carries the address.
+/// be cleared while an Eip's status says that it carries the address. Whoever may write a status
+/// may write anything there, so that only what can be a name is asked for.
 pub fn recorded_pods(snapshot: &Snapshot) -> BTreeSet<Key> {
     let (Some(eips), Some(pods)) = (snapshot.eips.known(), snapshot.pods.known()) else {
         return BTreeSet::new();
     };
     eips.iter()
-        .filter_map(|(key, eip)| Some(key.sibling(eip.status.pod.as_ref()?)))
+        .filter_map(|(key, eip)| Some((key, eip.status.pod.as_ref()?)))
+        .filter(|(_, name)| is_pod_name(name))
+        .map(|(key, name)| key.sibling(name))
         .filter(|key| !pods.contains_key(key))
         .collect()
 }
 
 /// Addresses to ask for by id: a status records them, and the listing by tags lacks them. It may
-/// lag, they may be gone, or only their tags.
+/// lag, they may be gone, or only their tags. One call asks for the ids of all Eips, and in EC2's
+/// filters `*` and `?` stand for anything, so that only what can be an id is asked for.
 pub fn recorded_addresses(snapshot: &Snapshot) -> BTreeSet<AllocationId> {
     let Some(addresses) = snapshot.addresses.known() else { return BTreeSet::new() };
     claims(snapshot)
         .iter()
         .filter(|claim| claim.addresses.is_empty())
         .filter_map(|claim| claim.eip.status.allocation.clone())
-        .filter(|id| !addresses.contains_key(id))
+        .filter(|id| is_allocation_id(id) && !addresses.contains_key(id))
         .collect()
 }
 
 /// Takes in what was found by those ids: an address that bears the tags of an Eip after all belongs
-/// to the listing, any other exists without our tags.
+/// to the listing, any other exists without our tags. What nobody asked for is left out, for it may
+/// be older than what is known of it.
 pub fn see_recorded(snapshot: &mut Snapshot, found: Vec<(AllocationId, String, Option<Address>)>) {
     let uids: BTreeSet<Uid> = snapshot
         .eips
@@ -95,7 +102,8 @@ pub fn see_recorded(snapshot: &mut Snapshot, found: Vec<(AllocationId, String, O
         .flat_map(BTreeMap::values)
         .map(|e| e.uid.clone())
         .collect();
-    for (id, ip, address) in found {
+    let asked = recorded_addresses(snapshot);
+    for (id, ip, address) in found.into_iter().filter(|(id, ..)| asked.contains(id)) {
         let ours = address.filter(|address| uids.contains(&address.eip));
         match (ours, snapshot.addresses.known_mut(), snapshot.untagged.known_mut()) {
             (Some(address), Some(addresses), _) => drop(addresses.insert(id, address)),

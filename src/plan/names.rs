@@ -62,6 +62,13 @@ pub fn name_tag(cluster: &str, namespace: &str, eip: &str) -> String {
     format!("{kept}-{digest}")
 }
 
+/// Whether this can be the id of an Elastic IP: EC2 makes them of a prefix and 17 hexadecimal digits,
+/// and of eight before 2016 (EC2 user guide, "Resource IDs"); any number up to 32 is accepted.
+pub fn is_allocation_id(text: &str) -> bool {
+    let digits = text.strip_prefix("eipalloc-").unwrap_or_default();
+    (1..=32).contains(&digits.len()) && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+}
+
 /// Sixteen hexadecimal digits of FNV-1a, which stays the same across releases of Rust.
 pub fn digest(bytes: &[u8]) -> String {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -82,5 +89,18 @@ mod tests {
         assert_eq!(a.chars().count(), TAG_VALUE_MAX);
         assert_ne!(a, b);
         assert_eq!(name_tag("demo", "shop", "web"), "eip-operator:demo:shop:web");
+    }
+
+    #[test]
+    fn an_id_is_told_from_what_a_filter_of_ec2_takes_for_many() {
+        for id in ["eipalloc-1", "eipalloc-0a1b2c3d", "eipalloc-0a1b2c3d4e5f60718"] {
+            assert!(is_allocation_id(id), "{id}");
+        }
+        let long = format!("eipalloc-{}", "0".repeat(33));
+        for other in
+            ["", "eipalloc-", "eipalloc-*", "eipalloc-?", "eipalloc-0 ", "eipassoc-1", &long]
+        {
+            assert!(!is_allocation_id(other), "{other}");
+        }
     }
 }

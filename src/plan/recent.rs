@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use self::effect::Effect;
 use super::action::Action;
-use super::claims::claims;
+use super::claims::{claims, drains_for};
 use super::forecast::{Outcome, apply};
 use super::look::recorded_pods;
 use super::meaning::{Failure, Meaning};
@@ -52,8 +52,8 @@ pub struct Memory {
     lost: BTreeMap<Uid, u64>,
     /// By Eip uid and address: until when it may be there although a listing does not show it.
     seen: BTreeMap<(Uid, AllocationId), u64>,
-    /// By pod uid: when it was first seen terminating.
-    terminating: BTreeMap<Uid, u64>,
+    /// By pod uid: when it was first seen terminating, and when it keeps its address no longer.
+    terminating: BTreeMap<Uid, (u64, u64)>,
     /// By address: for how many milliseconds it has been seen without an Eip.
     unclaimed: BTreeMap<AllocationId, u64>,
     /// By address: the pod that it was last seen on while an Eip had both, or when it was first
@@ -69,6 +69,9 @@ pub struct Memory {
     /// uid: the same of its annotations.
     moves: BTreeMap<Uid, (u64, bool)>,
     backoff: BTreeMap<Uid, Setback>,
+    /// By Eip uid: when what was to end an exposure and failed is tried again, whatever else of the
+    /// Eip waits for longer.
+    urgent: BTreeMap<Uid, u64>,
     stopped: BTreeMap<String, Setback>,
 }
 
@@ -115,6 +118,7 @@ impl Memory {
         // A count outlives its pause for a while, so that the next failure waits longer.
         self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         self.stopped.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
+        self.urgent.retain(|_, until| *until > now);
         snapshot.recent = self.recent(now);
         let orphans = orphans(snapshot).into_iter().map(|(id, _)| id.clone());
         let carriers = orphans.filter_map(|id| Some((id.clone(), self.carriers.get(&id)?.clone())));
@@ -226,6 +230,9 @@ impl Memory {
             _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(longest),
         };
         let until = now + seconds * 1000 + spread(uid, count, seconds);
+        if urgent {
+            self.urgent.insert(uid.clone(), until);
+        }
         // A lesser failure does not shorten the pause after a greater one.
         if self.backoff.get(uid).is_none_or(|setback| setback.until < until) {
             let (verb, failure) = (action.verb(), failure.clone());
@@ -240,6 +247,8 @@ impl Memory {
         setbacks
             .chain(settling.into_values())
             .chain(self.dwelling().map(|(_, until)| until))
+            .chain(self.urgent.values().copied())
+            .chain(self.terminating.values().map(|(_, until)| *until))
             // What the last look still held back is due, be it over by now.
             .filter(|until| *until > self.last_look())
             .min()
@@ -262,7 +271,7 @@ impl Memory {
             terminating: self
                 .terminating
                 .iter()
-                .map(|(uid, since)| (uid.clone(), now.saturating_sub(*since) / 1000))
+                .map(|(uid, (since, _))| (uid.clone(), now.saturating_sub(*since) / 1000))
                 .collect(),
             backoff: self
                 .backoff
@@ -407,11 +416,13 @@ impl Memory {
 
     fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
         let Some(pods) = snapshot.pods.known() else { return };
-        let ending: BTreeSet<&Uid> =
-            pods.values().filter(|pod| pod.terminating.is_some()).map(|pod| &pod.uid).collect();
-        self.terminating.retain(|uid, _| ending.contains(uid));
-        for uid in ending {
-            self.terminating.entry(uid.clone()).or_insert(now);
+        let ending: BTreeMap<&Uid, u64> =
+            pods.values().filter_map(|pod| Some((&pod.uid, drains_for(pod)?))).collect();
+        self.terminating.retain(|uid, _| ending.contains_key(uid));
+        for (uid, seconds) in ending {
+            let (since, until) = self.terminating.entry(uid.clone()).or_insert((now, now));
+            // The grace period may be shortened by another deletion.
+            *until = since.saturating_add(seconds.saturating_mul(1000));
         }
     }
 }

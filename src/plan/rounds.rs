@@ -148,21 +148,28 @@ pub fn look_again(snapshot: &Snapshot, memory: &Memory, left: bool, now: u64) ->
     progress.into_iter().chain(unread).chain(memory.next_due(now)).min()
 }
 
-/// The steps of one round on their way, in the order of the plan. Those of each EC2 action go side
-/// by side with all others: where the account's rate leaves no room for one action, steps that
-/// wait for it hold up no others.
+/// The EC2 action that steps of a kind need, none for Kubernetes, and their verb.
+type Sort = (Option<&'static str>, &'static str);
+
+fn sort(action: &Action) -> Sort {
+    (action.ec2_action(), action.verb())
+}
+
+/// The steps of one round on their way, in the order of the plan. Those of each kind go side by
+/// side with all others: where the account's rate leaves no room for one EC2 action, or one kind
+/// fills its places again and again, steps of other kinds are not held up.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Queue {
-    /// By EC2 action, none for Kubernetes: the place in the plan, and the step.
-    waiting: BTreeMap<Option<&'static str>, VecDeque<(usize, Step)>>,
-    under_way: BTreeMap<Option<&'static str>, usize>,
+    /// The place in the plan, and the step.
+    waiting: BTreeMap<Sort, VecDeque<(usize, Step)>>,
+    under_way: BTreeMap<Sort, usize>,
 }
 
 impl Queue {
     pub fn new(steps: Vec<Step>) -> Self {
         let mut queue = Self::default();
         for (place, step) in steps.into_iter().enumerate() {
-            queue.waiting.entry(step.action.ec2_action()).or_default().push_back((place, step));
+            queue.waiting.entry(sort(&step.action)).or_default().push_back((place, step));
         }
         queue
     }
@@ -181,7 +188,7 @@ impl Queue {
         let mut firsts: Vec<_> =
             self.with_room().filter_map(|(kind, steps)| Some((steps.front()?.0, kind))).collect();
         firsts.sort_unstable();
-        let (_, kind) = firsts.into_iter().find(|(_, kind)| kind.is_none_or(&mut takes))?;
+        let (_, kind) = firsts.into_iter().find(|(_, (ec2, _))| ec2.is_none_or(&mut takes))?;
         let (_, step) = self.waiting.get_mut(&kind)?.pop_front()?;
         *self.under_way.entry(kind).or_default() += 1;
         Some(step)
@@ -189,17 +196,17 @@ impl Queue {
 
     /// A step with this action that was begun has ended.
     pub fn ended(&mut self, action: &Action) {
-        if let Some(count) = self.under_way.get_mut(&action.ec2_action()) {
+        if let Some(count) = self.under_way.get_mut(&sort(action)) {
             *count = count.saturating_sub(1);
         }
     }
 
     /// The EC2 actions for which steps wait, though there is room for one more.
     pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
-        self.with_room().filter(|(_, steps)| !steps.is_empty()).filter_map(|(kind, _)| kind)
+        self.with_room().filter(|(_, steps)| !steps.is_empty()).filter_map(|((ec2, _), _)| ec2)
     }
 
-    fn with_room(&self) -> impl Iterator<Item = (Option<&'static str>, &VecDeque<(usize, Step)>)> {
+    fn with_room(&self) -> impl Iterator<Item = (Sort, &VecDeque<(usize, Step)>)> {
         let has_room = |kind| self.under_way.get(kind).is_none_or(|count| *count < STEPS_AT_ONCE);
         self.waiting.iter().filter(move |(kind, _)| has_room(*kind)).map(|(kind, s)| (*kind, s))
     }

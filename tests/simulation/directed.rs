@@ -212,3 +212,60 @@ fn whoever_comes_is_served_although_a_pod_goes_at_every_look() {
         assert_eq!(all, [true, true], "{seed}: {}", world.lines().join("\n"));
     }
 }
+
+#[test]
+fn a_quiet_world_is_looked_at_once_in_an_interval_however_busy_it_was() {
+    let mut deeds = vec![];
+    for n in 0..120_u64 {
+        let key = shop(&format!("job-{n}"));
+        let at = n * 5 * SECOND;
+        deeds.push((at + n * 377 % 4_000, pod(key.clone(), false)));
+        let gone = User::DeletePod { key, grace: 0 };
+        deeds.push((at + 20 * SECOND + n * 733 % 4_000, gone));
+    }
+    let mut world = World::new(served(2, deeds), true);
+    world.run_until(3_600 * SECOND).unwrap();
+    let before = world.cycles();
+    world.run_until(2 * 3_600 * SECOND).unwrap();
+    let looks = world.cycles() - before;
+    assert!((118..=122).contains(&looks), "{looks} in an hour of 120 intervals");
+}
+
+#[test]
+fn who_renames_many_eips_at_every_moment_keeps_nobody_from_being_announced_or_let_go() {
+    let mut deeds = vec![(0, pod(bank("web-0"), false)), (12 * SECOND, eip(bank("web"), "web-0"))];
+    deeds.push((0, eip(bank("old"), "nobody")));
+    deeds.push((14 * SECOND, User::DeleteEip { key: bank("old") }));
+    for n in 0..24 {
+        let key = shop(&format!("e{n}"));
+        deeds.push((0, eip(key.clone(), "nobody-0")));
+        for turn in 0..1_100_u64 {
+            let pod = format!("nobody-{}", turn % 2);
+            deeds.push((10 * SECOND + turn * 100, User::Rename { key: key.clone(), pod }));
+        }
+    }
+    let mut scenario = scenario(2, deeds);
+    scenario.limit = 100;
+    let kind = Kind::Alarms;
+    scenario.faults = vec![Fault { from: 10 * SECOND, until: 120 * SECOND, percent: 100, kind }];
+    let mut world = World::new(scenario, true);
+    world.run_until(118 * SECOND).unwrap();
+    assert!(world.cluster.pods[&bank("web-0")].seen.allocation.is_some(), "it is announced");
+    assert!(!world.cluster.eips.contains_key(&bank("old")), "it is let go");
+}
+
+#[test]
+fn an_exposure_that_could_not_be_ended_at_once_ends_soon_whatever_failed_before() {
+    for seed in 1..40 {
+        let gone = User::ForceDelete { key: shop("web-0") };
+        let mut scenario = served(seed * 2, vec![(40_500, gone)]);
+        let kind = Kind::Refuses { verb: "disassociate", code: "InternalError" };
+        scenario.faults = vec![Fault { from: 40_000, until: 41_500, percent: 100, kind }];
+        let (verb, code, namespace) = ("annotate", "Forbidden", None);
+        scenario.broken = Some(Broken { verb, code, namespace });
+        let mut world = World::new(scenario, true);
+        world.run_until(50 * SECOND).unwrap();
+        let ended = world.account.living().all(|(_, one)| one.association().is_none());
+        assert!(ended, "{seed}: {}", world.lines().join("\n"));
+    }
+}

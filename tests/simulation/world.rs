@@ -66,12 +66,40 @@ impl fmt::Display for Violation {
 enum Event {
     Deed(Deed),
     User(usize),
-    Tick { process: usize },
-    Ring { process: usize, epoch: u64 },
-    Read { process: usize, epoch: u64, read: Read },
-    Effect { process: usize, epoch: u64, flight: u64, call: Call, sent: Sent, heard: bool },
-    Answer { process: usize, epoch: u64, flight: u64, answer: Answer },
-    Restart { process: usize },
+    Tick {
+        process: usize,
+    },
+    Ring {
+        process: usize,
+        epoch: u64,
+    },
+    /// The last cycle wanted another one by now.
+    Again {
+        process: usize,
+        epoch: u64,
+    },
+    Read {
+        process: usize,
+        epoch: u64,
+        read: Read,
+    },
+    Effect {
+        process: usize,
+        epoch: u64,
+        flight: u64,
+        call: Call,
+        sent: Sent,
+        heard: bool,
+    },
+    Answer {
+        process: usize,
+        epoch: u64,
+        flight: u64,
+        answer: Answer,
+    },
+    Restart {
+        process: usize,
+    },
 }
 
 /// A place where an operator runs.
@@ -83,6 +111,10 @@ struct Seat {
     paused_until: u64,
     cycle_began: u64,
     rung: bool,
+    /// The place in the queue of the one [`Event::Again`] there may be.
+    again: Option<(u64, u64)>,
+    /// Cycles of all its lives.
+    cycles: u64,
 }
 
 /// The Eips and the managed pods of one moment.
@@ -179,6 +211,8 @@ impl World {
                 paused_until: 0,
                 cycle_began: 0,
                 rung: false,
+                again: None,
+                cycles: 0,
             });
             world.push(0, Event::Restart { process });
         }
@@ -208,6 +242,11 @@ impl World {
         }
         self.now = end;
         Ok(())
+    }
+
+    /// How many cycles the first operator has begun.
+    pub fn cycles(&self) -> u64 {
+        self.seats[0].cycles
     }
 
     pub fn kill_after(&mut self, effects: u64) {
@@ -298,6 +337,11 @@ impl World {
                 self.ring(process, 0);
             }
             Event::Ring { process, epoch } => self.begin(process, epoch),
+            Event::Again { process, epoch } => {
+                if self.seats[process].epoch == epoch {
+                    self.ring(process, 0);
+                }
+            }
             Event::Read { process, epoch, read } => {
                 if self.seats[process].epoch == epoch {
                     self.read(process, read).map_err(|what| (what, Some(process)))?;
@@ -383,6 +427,11 @@ impl World {
         }
         seat.rung = false;
         seat.cycle_began = now;
+        seat.cycles += 1;
+        // The cycle that begins will say anew when the next one is wanted.
+        if let Some(place) = seat.again.take() {
+            self.queue.remove(&place);
+        }
         // Half of the accounts let the operator see their quota.
         let quota = (self.scenario.seed.is_multiple_of(2)).then_some(Quota { limit, used });
         let Want::Read(read) = running.look(now, quota) else { return };
@@ -406,8 +455,9 @@ impl World {
                         self.ring(process, 0);
                     } else if let Some(after) = again {
                         // Unlike a bell this does not stand in the way of an earlier one.
-                        let at = (self.now + after).max(self.now + MIN_EVENT_INTERVAL);
-                        self.push(at, Event::Ring { process, epoch });
+                        let at = self.now + after;
+                        self.push(at, Event::Again { process, epoch });
+                        self.seats[process].again = Some((at, self.queued));
                     }
                 }
                 Want::Fault(what) => return Err(what),

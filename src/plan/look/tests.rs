@@ -153,7 +153,13 @@ addresses:
 
 #[test]
 fn an_address_found_by_id_joins_the_listing_only_with_the_tags_of_an_eip() {
-    let mut snapshot = world("eips: {shop/web: {uid: e1, pod: web-0, held: true}}");
+    let mut snapshot = world(
+        "eips:
+  shop/web: {uid: e1, pod: web-0, held: true, status: {allocation: eipalloc-1}}
+  shop/bare: {uid: e2, pod: web-1, held: true, status: {allocation: eipalloc-2}}
+  shop/other: {uid: e3, pod: web-2, held: true, status: {allocation: eipalloc-3}}
+",
+    );
     let found = |id: &str, eip: Option<&str>| {
         let bears = |eip: &str| Address {
             ip: "203.0.113.7".into(),
@@ -193,4 +199,30 @@ fn a_pod_that_was_read_by_name_and_not_there_is_not_read_again() {
     assert_eq!(memory.pods_to_read(&unlisted()), keys(&["b"]), "a is gone, b is not known");
     memory.overlay(&mut seen("shop/a: {uid: p1}, shop/b: {uid: p2}"), 0);
     assert_eq!(memory.pods_to_read(&unlisted()), keys(&["a", "b"]), "they were there again");
+}
+
+#[test]
+fn of_what_a_status_records_only_what_can_be_a_name_or_an_id_is_asked_for() {
+    let long = "x".repeat(70_000);
+    let world = format!(
+        "
+cluster: {{name: demo, uid: c1}}
+addresses: {{}}
+pods: {{}}
+eips:
+  bank/a: {{uid: e1, pod: web-0, held: true, status: {{allocation: 'eipalloc-*', pod: '../../x'}}}}
+  bank/b: {{uid: e2, pod: web-1, held: true, status: {{allocation: '{long}', pod: '{long}'}}}}
+  bank/c: {{uid: e3, pod: web-2, held: true, status: {{allocation: eipalloc-3, pod: web-3}}}}
+"
+    );
+    let mut snapshot = Snapshot::from_yaml(&world).unwrap();
+    assert_eq!(recorded_addresses(&snapshot), BTreeSet::from(["eipalloc-3".to_owned()]));
+    assert_eq!(recorded_pods(&snapshot), BTreeSet::from([Key::new("bank", "web-3")]));
+    // Nor is an answer taken in that nobody asked for.
+    let (ip, address) = ("203.0.113.7", Address { eip: "e1".into(), ..Address::default() });
+    let answers =
+        ["eipalloc-1", "eipalloc-3"].map(|id| (id.into(), ip.into(), Some(address.clone())));
+    see_recorded(&mut snapshot, answers.into());
+    let known: Vec<_> = snapshot.addresses.known().unwrap().keys().collect();
+    assert_eq!(known, ["eipalloc-3"]);
 }

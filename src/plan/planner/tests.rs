@@ -315,3 +315,31 @@ unread_pods: {unread}
     assert!(verbs(&world("{shop/web-0: no answer}")).is_empty());
     assert_eq!(verbs(&world("{shop/other: no answer}")), ["record"]);
 }
+
+#[test]
+fn a_copied_annotation_in_another_namespace_is_taken_off_and_holds_up_nobody() {
+    let world = "
+cluster: {name: demo, uid: c1}
+addresses:
+  eipalloc-1:
+    ip: 203.0.113.7
+    cluster: c1
+    eip: e1
+    namespace: shop
+    name: web
+    association: eipassoc-1
+    interface: eni-a
+    private_ip: 10.0.1.15
+eips:
+  shop/web: {uid: e1, pod: web-0, held: true}
+pods:
+  shop/web-0: {uid: p1, node: n1, ip: 10.0.1.15}
+  bank/thief: {uid: p2, node: n1, ip: 10.0.1.16, allocation: eipalloc-1}
+";
+    let steps = plan(&Snapshot::from_yaml(world).unwrap()).steps;
+    let told = |step: &Step| (step.action.verb(), step.claim.to_string(), step.uid.clone());
+    let told: Vec<_> = steps.iter().map(told).collect();
+    let (clear, record) = (&told[0], &told[1]);
+    assert_eq!(*clear, ("clear", "bank/thief".to_owned(), String::new()));
+    assert_eq!(*record, ("record", "shop/web".to_owned(), "e1".to_owned()));
+}

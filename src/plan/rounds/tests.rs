@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::action::Reason;
-use crate::plan::snapshot::{Address, Key, Part};
+use crate::plan::snapshot::{Address, Key, Part, Status};
 
 /// An Eip with an idle address of this age, one that is yet to be held, and their pods.
 fn world(age: &str) -> Snapshot {
@@ -280,6 +280,18 @@ fn steps_that_wait_for_a_token_hold_up_no_others_and_each_kind_has_room_of_its_o
     assert_eq!(verb(queue.begin(|_| true)), Some("release"));
     queue.ended(&release());
     assert_eq!(queue.wanted().collect::<Vec<_>>(), ["ReleaseAddress"]);
+}
+
+#[test]
+fn a_kind_of_write_that_fills_its_places_leaves_others_theirs() {
+    let (eip, uid) = (|| Key::new("shop", "web"), || "e1".to_owned());
+    let record = || Action::Record { eip: eip(), uid: uid(), status: Box::new(Status::default()) };
+    let many = std::iter::repeat_with(record).take(STEPS_AT_ONCE + 1);
+    let let_go = Action::LetGo { eip: eip(), uid: uid() };
+    let mut queue = Queue::new(many.chain([let_go]).map(to_do).collect());
+    let verbs: Vec<_> = std::iter::from_fn(|| queue.begin(|_| true)).collect();
+    assert_eq!(verbs.len(), STEPS_AT_ONCE + 1);
+    assert_eq!(verbs.last().map(|step| step.action.verb()), Some("let go"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::plan::action::{Action, Reason};
 use crate::plan::claims::{Claim, Seat};
 use crate::plan::planner::Draft;
 use crate::plan::rules::orphans::carrier;
-use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot};
+use crate::plan::snapshot::{Address, AllocationId, Key, Pod, Snapshot, Uid};
 
 pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
     let snapshot = draft.snapshot;
@@ -34,16 +34,17 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             continue;
         }
         let action = Action::Clear { pod: key.clone(), uid: pod.uid.clone() };
-        match claim {
-            Some(claim) => draft.step(claim, action, Reason::AddressLeaves),
-            None => {
-                // Of whom it was is known from the address, if that is still there.
-                let address: Option<&Address> = addresses.get(id);
-                let owner = address.map(|address| key.sibling(&address.name));
-                let uid = address.map(|address| address.eip.clone()).unwrap_or_default();
-                let owner = owner.unwrap_or_else(|| key.clone());
-                draft.step_for(&owner, &uid, action, Reason::AddressLeaves);
+        // Of whom it was is known from the address, if that is still there. Where that is of another
+        // namespace somebody has copied the annotation, and no Eip has to do with it: one that cannot
+        // be taken off keeps nobody there waiting.
+        let of_here = |address: &&Address| address.namespace == key.namespace;
+        match (claim, addresses.get(id).filter(of_here)) {
+            (Some(claim), Some(_)) => draft.step(claim, action, Reason::AddressLeaves),
+            (None, Some(address)) => {
+                let owner = key.sibling(&address.name);
+                draft.step_for(&owner, &address.eip, action, Reason::AddressLeaves);
             }
+            (_, None) => draft.step_for(key, &Uid::new(), action, Reason::AddressLeaves),
         }
     }
 }

@@ -1,9 +1,19 @@
 //! For how long what failed is not tried again.
 
 use super::*;
+use crate::plan::claims::TERMINATION_MARGIN;
 
 fn failed(memory: &mut Memory, uid: &str, meaning: Meaning, now: u64) {
     memory.failed(&uid.to_owned(), &allocate(), &failure("First", meaning), now, 300);
+}
+
+fn end() -> Action {
+    Action::Disassociate {
+        address: "eipalloc-1".into(),
+        ip: "203.0.113.7".into(),
+        association: "eipassoc-1".into(),
+        private_ip: "10.0.1.1".into(),
+    }
 }
 
 /// How long the next pause lasts, where nothing else is remembered.
@@ -97,4 +107,35 @@ fn the_failure_whose_pause_is_longest_is_told_the_earlier_one_of_two_that_end_to
         memory.failed(&"e1".into(), &allocate(), &failure("Second", Meaning::Retry), now, 300);
         assert_eq!(recent(&mut memory, now).backoff["e1"].reason, told, "{now} of {together}");
     }
+}
+
+#[test]
+fn what_ends_an_exposure_is_tried_again_soon_whatever_else_of_the_eip_waits_for_longer() {
+    let mut memory = Memory::default();
+    failed(&mut memory, "e1", Meaning::Slow, 0);
+    assert!(due(&memory, 0) >= 300_000);
+    memory.failed(&"e1".into(), &end(), &failure("InternalError", Meaning::Lost), 1_000, 300);
+    let due_in = due(&memory, 1_000);
+    assert!(due_in <= 6_000, "{due_in}");
+    // The other pause goes on.
+    assert!(recent(&mut memory, 1_000 + due_in).backoff["e1"].seconds > 290);
+    assert!(due(&memory, 1_000 + due_in) > 290_000, "a look has come to it");
+}
+
+#[test]
+fn a_look_is_due_when_a_pod_that_is_being_deleted_keeps_its_address_no_longer() {
+    let mut memory = Memory::default();
+    let seen = |memory: &mut Memory, grace: u64, now| {
+        let pod = format!("shop/web-0: {{uid: p1, terminating: {grace}}}");
+        let pods = format!("cluster: {{name: demo, uid: c1}}\npods: {{{pod}}}\n");
+        memory.overlay(&mut Snapshot::from_yaml(&pods).unwrap(), now);
+    };
+    let over = |grace| (grace + TERMINATION_MARGIN) * 1000;
+    seen(&mut memory, 30, 0);
+    assert_eq!(memory.next_due(1_000), Some(over(30) - 1_000));
+    // A second deletion may leave it less time.
+    seen(&mut memory, 10, 2_000);
+    assert_eq!(memory.next_due(2_000), Some(over(10) - 2_000));
+    seen(&mut memory, 10, over(10));
+    assert_eq!(memory.next_due(over(10)), None);
 }

@@ -22,8 +22,9 @@
 //! - In which order are steps carried out? `Action::rank` in [`plan::action`]; of one rank the
 //!   namespaces are served in turn: `in_turn` in [`plan::planner`], and where addresses are short
 //!   that in [`plan::rules`] `allocate`
-//! - What ends a round early, and with it the cycle? An alarm, for an address may be exposed: `grip`
-//!   in `live::watch` sees it, `Operator::round` in `live::operator` says what becomes of the steps
+//! - What ends a round early, and with it the cycle? An alarm, for an address may be exposed:
+//!   `grip` in `live::watch` sees it, `Operator::round` in `live::operator` says what becomes of
+//!   the steps
 //! - Which pod may carry an address, and where is it? [`plan::claims`]
 //! - When does an address leave a pod? [`plan::rules`] `disassociate`
 //! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`, and

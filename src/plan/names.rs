@@ -62,8 +62,8 @@ pub fn name_tag(cluster: &str, namespace: &str, eip: &str) -> String {
     format!("{kept}-{digest}")
 }
 
-/// Whether this can be the id of an Elastic IP: EC2 makes them of a prefix and 17 hexadecimal digits,
-/// and of eight before 2016 (EC2 user guide, "Resource IDs"); any number up to 32 is accepted.
+/// Whether this can be the id of an Elastic IP: a prefix and 17 hexadecimal digits, eight in older
+/// ones (EC2 user guide, "Resource IDs"); any number up to 32 is accepted.
 pub fn is_allocation_id(text: &str) -> bool {
     let digits = text.strip_prefix("eipalloc-").unwrap_or_default();
     (1..=32).contains(&digits.len()) && digits.chars().all(|digit| digit.is_ascii_hexdigit())

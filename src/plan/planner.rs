@@ -13,8 +13,8 @@
 //! |                                     | is idle                    | release                   |
 //! |                                     | does not exist any more    | let go                    |
 //!
-//! An address leaves at once, in the round that clears too; only from a healthy pod it leaves in the
-//! round after, for DNS may still point there (`rules::disassociate`).
+//! An address leaves at once, in the round that clears too; only from a healthy pod it leaves in
+//! the round after, for DNS may still point there (`rules::disassociate`).
 //!
 //! A plan rests only on what the snapshot holds, so it is one round: what depends on the outcome
 //! of a step is planned once that outcome is in the snapshot. The order of the calls below is that

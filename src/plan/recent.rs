@@ -63,6 +63,8 @@ pub struct Memory {
     gone: BTreeSet<Key>,
     /// When the last look was.
     looked: Option<u64>,
+    /// Until when what the last look has shown is not taken for gone.
+    shown_until: u64,
     /// When addresses without an Eip were released.
     orphans_released: Vec<u64>,
     /// By Eip uid: when its address was last put somewhere, and whether it had been before. By pod
@@ -245,7 +247,8 @@ impl Memory {
         let setbacks = self.backoff.values().chain(self.stopped.values()).map(|s| s.until);
         let settling = self.settling();
         setbacks
-            .chain(settling.into_values())
+            // What is shown at each look waits for nothing.
+            .chain(settling.into_values().filter(|until| *until != self.shown_until))
             .chain(self.dwelling().map(|(_, until)| until))
             .chain(self.urgent.values().copied())
             .chain(self.terminating.values().map(|(_, until)| *until))
@@ -334,7 +337,9 @@ impl Memory {
     }
 
     fn see_settling(&mut self, snapshot: &Snapshot, now: u64, settle: u64) {
+        self.shown_until = 0;
         let Some(addresses) = snapshot.addresses.known() else { return };
+        self.shown_until = now + settle;
         for (id, address) in addresses {
             let uid = &address.eip;
             // The purchase whose answer was lost has shown.

@@ -107,3 +107,24 @@ def skips_looks(world):
     eventually(10, world.struck, 1)
     eventually(10, lambda: same("at least 3 are told", bool(re.search(r"so that looks are skipped: [3-9]", world.log())), True))
     world.looks(2)
+
+
+@promise("a quiet cluster is looked at once in an interval, however busy it was")
+def quiet_again(world):
+    world.start(RECONCILE_INTERVAL="5s")
+    world.make("web", "web-0")
+    for n in range(10):
+        world.make_pod(f"job-{n}", autocreate_eip=True)
+        time.sleep(0.7)
+        world.delete("pods", f"job-{n}")
+    eventually(60, world.served, "web", "web-0")
+    for n in range(10):
+        eventually(60, world.released, f"job-{n}")
+
+    def looks():
+        before = len(world.calls("DescribeAddresses"))
+        time.sleep(20)
+        return len(world.calls("DescribeAddresses")) - before
+
+    # What was done of late is looked at again until it would have shown; after that there is nothing to wait for.
+    eventually(60, lambda: same("at most five looks in four intervals", looks() <= 5, True))

@@ -1,8 +1,8 @@
 //! Law: a held Eip without an address gets one, once it is certain that none is on its way.
 //!
 //! AllocateAddress has no client token, so certainty comes from waiting: an address bought by a
-//! call whose answer nobody saw shows in the listing within `EC2_SETTLE`, and the 25 s that the call
-//! itself may have taken.
+//! call whose answer nobody saw shows in the listing within `EC2_SETTLE`, and the 25 s that the
+//! call itself may have taken.
 //!
 //! When there is not enough for all, the namespace that holds the fewest is served next, and within
 //! it who came first: so no namespace is kept waiting by another that asks for hundreds.

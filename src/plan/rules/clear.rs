@@ -34,9 +34,9 @@ pub fn steps(draft: &mut Draft<'_>, claims: &[Claim<'_>]) {
             continue;
         }
         let action = Action::Clear { pod: key.clone(), uid: pod.uid.clone() };
-        // Of whom it was is known from the address, if that is still there. Where that is of another
-        // namespace somebody has copied the annotation, and no Eip has to do with it: one that cannot
-        // be taken off keeps nobody there waiting.
+        // Of whom it was is known from the address, if that is still there. Where that is of
+        // another namespace somebody has copied the annotation, and no Eip has to do with it: one
+        // that cannot be taken off keeps nobody there waiting.
         let of_here = |address: &&Address| address.namespace == key.namespace;
         match (claim, addresses.get(id).filter(of_here)) {
             (Some(claim), Some(_)) => draft.step(claim, action, Reason::AddressLeaves),

@@ -129,3 +129,14 @@ fn how_long_a_pod_has_been_terminating_is_counted_from_when_it_was_first_seen_so
     assert_eq!(look("", 101_000), None);
     assert_eq!(look(", terminating: 30", 102_000), Some(0));
 }
+
+#[test]
+fn what_every_look_shows_makes_no_look_due_and_what_is_shown_no_more_does() {
+    let mut memory = Memory::default();
+    for now in [0, 30_000] {
+        memory.overlay(&mut world(&[("eipalloc-1", None)]), now);
+        assert_eq!(memory.next_due(now), None, "{now}");
+    }
+    memory.overlay(&mut world(&[]), 60_000);
+    assert_eq!(memory.next_due(60_000), Some(270_000), "300 s after it was seen");
+}

@@ -196,7 +196,8 @@ impl Memory {
                 |one: &Action| matches!(one, Action::Tag { address: id, .. } if id == address);
             self.effects.retain(|effect| !of_it(&effect.action));
         }
-        self.effects.extend(Effect::of(action, outcome, now));
+        let firm_until = now + settle * 1000 / FLICKERS;
+        self.effects.extend(Effect::of(action, outcome, now, firm_until));
     }
 
     /// An address that was put on an IP again is there, wherever it was taken off before.
@@ -217,6 +218,9 @@ impl Memory {
         {
             let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
             self.lost.insert(uid.clone(), until);
+        }
+        if failure.meaning == Meaning::Lost {
+            self.effects.iter_mut().for_each(|effect| effect.doubt(action));
         }
         let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
         let longest = if urgent { URGENT_PAUSE } else { LONGEST_PAUSE };
@@ -312,11 +316,7 @@ impl Memory {
                 _ => None,
             })
             .collect();
-        let settle = snapshot.settings.settle * 1000;
-        self.effects.retain(|effect| {
-            let young = now.saturating_sub(effect.at) < settle / FLICKERS;
-            young || !effect.is_shown(observed, &ended)
-        });
+        self.effects.retain_mut(|effect| effect.see(observed, &ended, now));
         let unseen = |effect: &&Effect| !effect.is_shown(observed, &ended);
         let unseen: Vec<&Effect> = self.effects.iter().filter(unseen).collect();
         for effect in unseen {

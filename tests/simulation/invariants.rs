@@ -75,6 +75,8 @@ pub struct Ledger {
     pub robbed: BTreeSet<Uid>,
     /// By address: the pod that holds its IP and should not, and since when.
     exposed: BTreeMap<AllocationId, (Uid, u64)>,
+    /// By address: the pod of its Eip that it was last on.
+    rightful: BTreeMap<AllocationId, Uid>,
     /// By process and Eip: when it was told of an association; by process and pod: of annotations.
     moves: BTreeMap<(Life, Uid), Vec<u64>>,
     /// Releases that a process was told of, and of which of them no Eip was left.

@@ -9,6 +9,7 @@ pub use small::{explore, smalls};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
 use eip_operator::plan::execution::{Answer, Call};
@@ -117,7 +118,6 @@ struct Seat {
     cycles: u64,
 }
 
-/// The Eips and the managed pods of one moment.
 /// When a call was sent, and on what: its cycle may be over before the call takes effect.
 #[derive(Clone, Copy, Debug, Hash)]
 struct Sent {
@@ -129,6 +129,7 @@ struct Sent {
     deadline: Option<u64>,
 }
 
+/// The Eips and the managed pods of one moment.
 type Lists = (BTreeMap<Key, Eip>, BTreeMap<Key, Pod>);
 /// What an address on a pod rests on: its IP, its node, and whether it is being deleted.
 type Grip = (IpAddr, Option<String>, Option<u64>);
@@ -156,6 +157,8 @@ pub struct World {
     past: VecDeque<(u64, Lists)>,
     /// By uid, what an address on a pod rested on when the cluster last changed.
     carriers: BTreeMap<Uid, Grip>,
+    /// What the watches last saw.
+    facts: u64,
     speaks: bool,
     lines: VecDeque<String>,
     /// The process is killed right after its so-manieth effect.
@@ -194,6 +197,7 @@ impl World {
             seats: Vec::new(),
             past: VecDeque::new(),
             carriers: BTreeMap::new(),
+            facts: 0,
             speaks,
             lines: VecDeque::new(),
             kill_after: None,
@@ -368,7 +372,7 @@ impl World {
         Ok(())
     }
 
-    /// Watches tell every operator, unless they are silent.
+    /// Watches tell every operator what its own writes do not touch, unless they are silent.
     fn changed(&mut self) {
         if self.scenario.faults.iter().any(|f| matches!(f.kind, Kind::StaleLists { .. })) {
             let seen = (self.now, (self.cluster.eips.clone(), self.cluster.list_pods()));
@@ -387,6 +391,10 @@ impl World {
         let carriers = pods.filter_map(grip).collect();
         let before = std::mem::replace(&mut self.carriers, carriers);
         let cut = before.iter().any(|(uid, grip)| self.carriers.get(uid) != Some(grip));
+        let facts = facts(&self.cluster);
+        if std::mem::replace(&mut self.facts, facts) == facts {
+            return;
+        }
         for process in 0..self.seats.len() {
             if let (true, Some(running)) = (cut, &mut self.seats[process].process) {
                 running.exposure();
@@ -471,4 +479,25 @@ impl World {
             .state(self.now, &self.account, &self.cluster, &self.scenario)
             .map_err(|what| (what, None))
     }
+}
+
+/// The facts of Eips and managed pods that ring, as in src/live/watch.rs, where they are kept as
+/// hashes too.
+fn facts(cluster: &Cluster) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (key, eip) in &cluster.eips {
+        let made = eip.autocreated_for.is_some();
+        (key, &eip.uid, eip.deleting, made, eip.protected, &eip.pod).hash(&mut hasher);
+    }
+    for (key, pod) in cluster.list_pods() {
+        let unwritten = Pod {
+            target: None,
+            alpha_target: None,
+            allocation: None,
+            legacy_finalizers: BTreeSet::new(),
+            ..pod
+        };
+        (key, unwritten).hash(&mut hasher);
+    }
+    hasher.finish()
 }

@@ -12,18 +12,25 @@ pub struct Effect {
     pub at: u64,
     pub action: Action,
     pub outcome: Outcome,
+    /// Until when a listing that shows it does not count, for the next may show it no more.
+    firm_until: u64,
+    /// Whether a listing has shown it.
+    shown: bool,
+    /// A change that undoes it may have been made.
+    doubted: bool,
 }
 
 impl Effect {
     /// What to remember of a change. Of one to Kubernetes nothing: its lists are consistent.
-    pub fn of(action: &Action, outcome: &Outcome, at: u64) -> Option<Self> {
+    pub fn of(action: &Action, outcome: &Outcome, at: u64, firm_until: u64) -> Option<Self> {
         match action {
             Action::Allocate { .. }
             | Action::Release { .. }
             | Action::Tag { .. }
             | Action::Associate { .. }
             | Action::Disassociate { .. } => {
-                Some(Self { at, action: action.clone(), outcome: outcome.clone() })
+                let (action, outcome) = (action.clone(), outcome.clone());
+                Some(Self { at, action, outcome, firm_until, shown: false, doubted: false })
             }
             Action::Create { .. }
             | Action::Delete { .. }
@@ -34,6 +41,35 @@ impl Effect {
             | Action::Clear { .. }
             | Action::Unblock { .. } => None,
         }
+    }
+
+    /// Takes in a listing. Whether it is to be remembered.
+    pub fn see(
+        &mut self,
+        observed: &BTreeMap<AllocationId, Address>,
+        ended: &BTreeSet<String>,
+        now: u64,
+    ) -> bool {
+        let shown = self.is_shown(observed, ended);
+        self.shown |= shown;
+        let is_firm = shown && now >= self.firm_until;
+        !(is_firm || self.doubted && self.shown)
+    }
+
+    /// Nobody knows whether this change was made, which may undo it: so once it was shown, a
+    /// listing that shows it no more is believed.
+    pub fn doubt(&mut self, change: &Action) {
+        let undone = match (change, &self.outcome) {
+            (
+                Action::Disassociate { association, .. },
+                Outcome::Associated { association: own },
+            ) => association == own,
+            (Action::Release { address, .. }, Outcome::Allocated { address: own, .. }) => {
+                address == own
+            }
+            _ => false,
+        };
+        self.doubted |= undone;
     }
 
     /// Whether the listing shows it, or shows that somebody has changed things since. `ended`: the

@@ -25,7 +25,7 @@ impl Ledger {
         if scenario.cool_down == 0 {
             return Ok(());
         }
-        let exposed = exposures(account, cluster);
+        let exposed = exposures(account, cluster, &mut self.rightful);
         self.exposed.retain(|id, (uid, _)| exposed.get(id) == Some(uid));
         for (id, uid) in exposed {
             let (_, since) = self.exposed.entry(id.clone()).or_insert((uid.clone(), now));
@@ -41,7 +41,11 @@ impl Ledger {
 }
 
 /// Addresses of living Eips on IPs that a pod holds which is not the one the Eip names.
-fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid> {
+fn exposures(
+    account: &Account,
+    cluster: &Cluster,
+    rightful: &mut BTreeMap<AllocationId, Uid>,
+) -> BTreeMap<AllocationId, Uid> {
     let mut found = BTreeMap::new();
     for (id, one) in account.living() {
         let Some(association) = one.association() else { continue };
@@ -51,18 +55,22 @@ fn exposures(account: &Account, cluster: &Cluster) -> BTreeMap<AllocationId, Uid
         }
         let Some((key, eip)) = cluster.eip(&one.tags().eip) else {
             // Its Eip is gone, and so is the pod that had the IP when it came there. One that never
-            // had an Eip, and was put there by a person, is seen on that pod first (seed 45524).
+            // had an Eip, and was put there by a person, is seen on that pod first (seed 45524). One
+            // that a person has moved to an IP which the pod of its Eip came to get is that pod's
+            // (seed 31412).
             let (_, since) = cluster.holder(association.private_ip).expect("found above");
             let had = cluster.gone_since.contains_key(&one.tags().eip);
-            if had && is_ours(one.tags(), cluster) && *since > one.changed_at() {
+            let came_later = *since > one.changed_at() && rightful.get(id) != Some(holder);
+            if had && is_ours(one.tags(), cluster) && came_later {
                 found.insert(id.clone(), holder.clone());
             }
             continue;
         };
         let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
-        if target != Some(holder) {
-            found.insert(id.clone(), holder.clone());
-        }
+        match target == Some(holder) {
+            true => rightful.insert(id.clone(), holder.clone()),
+            false => found.insert(id.clone(), holder.clone()),
+        };
     }
     found
 }

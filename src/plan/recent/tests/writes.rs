@@ -182,3 +182,34 @@ fn tags_that_are_written_make_nothing_else_forgotten() {
     memory.done(&"e1".into(), &tag, &Outcome::Done, 1_000, SETTLE);
     assert_eq!(believed(&mut memory, Some("eipassoc-1"), STEADY), None);
 }
+
+#[test]
+fn what_a_lost_call_of_ours_may_have_undone_is_gone_when_a_listing_says_so() {
+    let lost = |action: &Action, meaning, shown: bool| {
+        let mut memory = Memory::default();
+        memory.done(&"e1".into(), &allocate(), &bought(), 0, SETTLE);
+        bind(&mut memory, "eipassoc-1", 0);
+        if shown {
+            believed(&mut memory, Some("eipassoc-1"), 1_000);
+        }
+        let failure = Failure { code: "Timeout".into(), message: String::new(), meaning };
+        memory.failed(&"e1".into(), action, &failure, 2_000, SETTLE);
+        memory
+    };
+    let end = end("eipassoc-1");
+    for (meaning, shown, stays) in [
+        (Meaning::Lost, true, false),
+        (Meaning::Lost, false, true), // EC2 may not show it yet
+        (Meaning::Retry, true, true), // it was not made
+    ] {
+        let found = believed(&mut lost(&end, meaning, shown), None, 12_000);
+        assert_eq!(found.is_some(), stays, "{meaning:?}, shown before: {shown}");
+    }
+    let (address, ip) = ("eipalloc-1".to_owned(), "203.0.113.7".to_owned());
+    let eip = Key::new("shop", "web");
+    let release = Action::Release { address, ip, eip, eip_uid: "e1".into(), orphan: false };
+    let mut memory = lost(&release, Meaning::Lost, true);
+    let mut gone = world(&[]);
+    memory.overlay(&mut gone, 12_000);
+    assert!(ids(&gone).is_empty());
+}

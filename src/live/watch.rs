@@ -145,6 +145,8 @@ struct PodCondition {
 struct PodFacts {
     uid: Option<String>,
     deleting: bool,
+    /// A second deletion may leave it less time.
+    grace: Option<i64>,
     autocreate: Option<String>,
     spec: PodSpec,
     status: PodStatus,
@@ -170,6 +172,7 @@ impl Seen for SeenPod {
         PodFacts {
             uid: self.metadata.uid.clone(),
             deleting: self.metadata.deletion_timestamp.is_some(),
+            grace: self.metadata.deletion_grace_period_seconds,
             autocreate: label(&self.metadata, AUTOCREATE_LABEL),
             spec: self.spec.clone(),
             status,

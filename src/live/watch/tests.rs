@@ -44,10 +44,11 @@ fn rings<K: Seen>(first: K, second: K) -> bool {
 
 #[test]
 fn each_fact_of_a_pod_rings_when_it_changes() {
-    let facts: [(&str, Value); 9] = [
+    let facts: [(&str, Value); 10] = [
         ("/metadata/uid", json!("u2")),
         ("/metadata/labels", json!({"eip.materialize.cloud/autocreate_eip": "true"})),
         ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+        ("/metadata/deletionGracePeriodSeconds", json!(5)),
         ("/spec/nodeName", json!("n2")),
         ("/spec/hostNetwork", json!(true)),
         ("/status/phase", json!("Succeeded")),

@@ -4,13 +4,12 @@
 //! Time is an argument: milliseconds on a clock that never goes back.
 
 mod effect;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use self::effect::Effect;
 use super::action::Action;
-use super::claims::{claims, drains_for};
 use super::forecast::{Outcome, apply};
 use super::look::recorded_pods;
 use super::meaning::{Failure, Meaning};
@@ -28,6 +27,8 @@ const LONGEST_PAUSE: u64 = 300;
 /// The longest time, in seconds, until what ends an exposure is tried again: it is never held back,
 /// and this wakes the operator for it.
 const URGENT_PAUSE: u64 = 5;
+/// Milliseconds between two looks while an association may be there that no listing shows.
+const UNSURE_LOOK: u64 = 10_000;
 
 /// One answer of EC2 may show what the next does not yet: for this part of the settle time what we
 /// did is believed even if it was shown once and then no more.
@@ -35,9 +36,6 @@ const FLICKERS: u64 = 10;
 /// Seconds between two moves of one address, after the first; EC2 charges for moves, and the calls
 /// for them are limited for the whole account.
 const DWELL: u64 = 60;
-/// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
-/// was stopped for an hour has not observed for an hour.
-const GAPS: u64 = 5;
 /// `MAX_RELEASES` holds for so many milliseconds, and moves are remembered as long.
 const HOUR: u64 = 3_600_000;
 
@@ -63,8 +61,9 @@ pub struct Memory {
     gone: BTreeSet<Key>,
     /// When the last look was.
     looked: Option<u64>,
-    /// Until when what the last look has shown is not taken for gone.
-    shown_until: u64,
+    /// By Eip uid: until when EC2 may come to show what a lost call of ours has done or undone at
+    /// an IP.
+    unsure: BTreeMap<Uid, u64>,
     /// When addresses without an Eip were released.
     orphans_released: Vec<u64>,
     /// By Eip uid: when its address was last put somewhere, and whether it had been before. By pod
@@ -99,6 +98,10 @@ impl Memory {
         let seen = self.seen.range((uid.clone(), AllocationId::new())..);
         let seen = seen.take_while(|((of, _), _)| of == uid).map(|(_, until)| until);
         let until = self.intents.get(uid).into_iter().chain(self.lost.get(uid)).chain(seen).max();
+        // What went well since holds nothing of the Eip back any more.
+        if !self.backoff.contains_key(uid) {
+            snapshot.recent.backoff.remove(uid);
+        }
         let settling = &mut snapshot.recent.settling;
         match until {
             Some(until) => drop(settling.insert(uid.clone(), seconds(*until, self.last_look()))),
@@ -121,6 +124,7 @@ impl Memory {
         self.backoff.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         self.stopped.retain(|_, setback| setback.until + LONGEST_PAUSE * 1000 > now);
         self.urgent.retain(|_, until| *until > now);
+        self.unsure.retain(|_, until| *until > now);
         snapshot.recent = self.recent(now);
         let orphans = orphans(snapshot).into_iter().map(|(id, _)| id.clone());
         let carriers = orphans.filter_map(|id| Some((id.clone(), self.carriers.get(&id)?.clone())));
@@ -220,6 +224,9 @@ impl Memory {
             self.lost.insert(uid.clone(), until);
         }
         if failure.meaning == Meaning::Lost {
+            if matches!(action, Action::Associate { .. } | Action::Disassociate { .. }) {
+                self.unsure.insert(uid.clone(), now + (settle + ALLOCATE_TIMEOUT) * 1000);
+            }
             self.effects.iter_mut().for_each(|effect| effect.doubt(action));
         }
         let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
@@ -251,8 +258,8 @@ impl Memory {
         let setbacks = self.backoff.values().chain(self.stopped.values()).map(|s| s.until);
         let settling = self.settling();
         setbacks
-            // What is shown at each look waits for nothing.
-            .chain(settling.into_values().filter(|until| *until != self.shown_until))
+            .chain(settling.into_values())
+            .chain(self.unsure.values().map(|until| (*until).min(self.last_look() + UNSURE_LOOK)))
             .chain(self.dwelling().map(|(_, until)| until))
             .chain(self.urgent.values().copied())
             .chain(self.terminating.values().map(|(_, until)| *until))
@@ -337,9 +344,7 @@ impl Memory {
     }
 
     fn see_settling(&mut self, snapshot: &Snapshot, now: u64, settle: u64) {
-        self.shown_until = 0;
         let Some(addresses) = snapshot.addresses.known() else { return };
-        self.shown_until = now + settle;
         for (id, address) in addresses {
             let uid = &address.eip;
             // The purchase whose answer was lost has shown.
@@ -381,54 +386,6 @@ impl Memory {
 
     fn last_look(&self) -> u64 {
         self.looked.unwrap_or(0)
-    }
-
-    /// A look that did not see everything knows of no orphans, so that the count begins anew.
-    fn see_unclaimed(&mut self, snapshot: &Snapshot, now: u64) {
-        self.orphans_released.retain(|at| at + HOUR > now);
-        let longest = snapshot.settings.orphan_grace * 1000 / GAPS;
-        let gap = self.looked.map_or(0, |at| now.saturating_sub(at)).min(longest);
-        self.looked = Some(now);
-        self.unclaimed = orphans(snapshot)
-            .into_iter()
-            .map(|(id, _)| (id.clone(), self.unclaimed.get(id).map_or(0, |before| before + gap)))
-            .collect();
-    }
-
-    fn see_carriers(&mut self, snapshot: &Snapshot) {
-        let Some(pods) = snapshot.pods.known() else { return };
-        for claim in claims(snapshot) {
-            let Some(target) = claim.seat.keeps() else { continue };
-            let here = claim.addresses.iter().filter(|(_, a)| a.private_ip == Some(target.ip));
-            for (id, _) in here {
-                self.carriers.insert((*id).clone(), target.pod.uid.clone());
-            }
-        }
-        let mut places: BTreeMap<(&str, IpAddr), Vec<&AllocationId>> = BTreeMap::new();
-        for (id, address) in orphans(snapshot) {
-            let Some(ip) = address.private_ip else { continue };
-            places.entry((&address.namespace, IpAddr::V4(ip))).or_default().push(id);
-        }
-        for (key, pod) in pods {
-            let ids = pod.ip.and_then(|ip| places.remove(&(key.namespace.as_str(), ip)));
-            for id in ids.into_iter().flatten() {
-                self.carriers.entry(id.clone()).or_insert(pod.uid.clone());
-            }
-        }
-        let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(_, id)| id).collect();
-        self.carriers.retain(|id, _| seen.contains(id));
-    }
-
-    fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
-        let Some(pods) = snapshot.pods.known() else { return };
-        let ending: BTreeMap<&Uid, u64> =
-            pods.values().filter_map(|pod| Some((&pod.uid, drains_for(pod)?))).collect();
-        self.terminating.retain(|uid, _| ending.contains_key(uid));
-        for (uid, seconds) in ending {
-            let (since, until) = self.terminating.entry(uid.clone()).or_insert((now, now));
-            // The grace period may be shortened by another deletion.
-            *until = since.saturating_add(seconds.saturating_mul(1000));
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use eip_operator::plan::snapshot::{Key, Settings};
 
 use super::chance::Chance;
 use super::ec2::Lag;
+use super::world::INTERVAL;
 
 pub const SECOND: u64 = 1_000;
 /// How long people, pods and faults go on; then everything is left alone.
@@ -41,6 +42,41 @@ pub struct Scenario {
     pub leaves_no_trace: bool,
     pub deeds: Vec<(u64, User)>,
     pub faults: Vec<Fault>,
+}
+
+impl Scenario {
+    /// The longest time between two looks: `RECONCILE_INTERVAL`, and in some worlds the hour that a
+    /// `RECONCILE_SCHEDULE` may leave between them. What no watch tells is found out by such a look
+    /// alone, so that these worlds have nothing of it.
+    pub fn interval(&self) -> u64 {
+        let is_blind =
+            |fault: &Fault| matches!(fault.kind, Kind::Silence | Kind::StaleLists { .. });
+        let is_watched = !self.deeds.iter().any(|(_, user)| user.is_unwatched())
+            && !self.faults.iter().any(is_blind);
+        if self.seed % 3 == 1 && !self.second && is_watched { 3_600 * SECOND } else { INTERVAL }
+    }
+}
+
+impl User {
+    fn is_unwatched(&self) -> bool {
+        matches!(
+            self,
+            Self::Disassociate { .. }
+                | Self::Release { .. }
+                | Self::Move { .. }
+                | Self::Untag { .. }
+                | Self::Counterfeit
+                | Self::Retarget { .. }
+                | Self::ForgeStatus { .. }
+                | Self::ForgeAnnotations { .. }
+                | Self::StripFinalizer { .. }
+                | Self::Age { .. }
+                | Self::DeleteDefinition
+                | Self::ReleaseAll
+                | Self::LoseNode { .. }
+                | Self::Restore { .. }
+        )
+    }
 }
 
 /// What a person, a tenant or chance does.

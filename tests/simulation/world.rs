@@ -132,7 +132,7 @@ struct Sent {
 /// The Eips and the managed pods of one moment.
 type Lists = (BTreeMap<Key, Eip>, BTreeMap<Key, Pod>);
 /// What an address on a pod rests on: its IP, its node, and whether it is being deleted.
-type Grip = (IpAddr, Option<String>, Option<u64>);
+type Grip = (IpAddr, Option<String>, bool);
 
 /// What a run came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -323,7 +323,8 @@ impl World {
                 self.changed();
             }
             Event::Tick { process } => {
-                self.push(self.now + INTERVAL, Event::Tick { process });
+                let next = self.now + self.scenario.interval();
+                self.push(next, Event::Tick { process });
                 self.ring(process, 0);
             }
             Event::Restart { process } => {
@@ -387,7 +388,7 @@ impl World {
         // Only what an address may rest on cuts a cycle short when it goes, as in src/live/watch.rs.
         let carries = |pod: &Pod| pod.managed && !pod.phase.is_terminal() && !pod.sandbox_down;
         let pods = self.cluster.list_pods().into_values().filter(carries);
-        let grip = |pod: Pod| Some((pod.uid, (pod.ip?, pod.node, pod.terminating)));
+        let grip = |pod: Pod| Some((pod.uid, (pod.ip?, pod.node, pod.terminating.is_some())));
         let carriers = pods.filter_map(grip).collect();
         let before = std::mem::replace(&mut self.carriers, carriers);
         let cut = before.iter().any(|(uid, grip)| self.carriers.get(uid) != Some(grip));

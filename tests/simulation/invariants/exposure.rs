@@ -69,7 +69,10 @@ fn exposures(
         let target = cluster.pods.get(&key.sibling(&eip.pod)).map(|live| &live.seen.uid);
         match target == Some(holder) {
             true => rightful.insert(id.clone(), holder.clone()),
-            false => found.insert(id.clone(), holder.clone()),
+            false => {
+                rightful.remove(id);
+                found.insert(id.clone(), holder.clone())
+            }
         };
     }
     found

@@ -114,7 +114,13 @@ fn what_ends_an_exposure_is_tried_again_soon_whatever_else_of_the_eip_waits_for_
     let mut memory = Memory::default();
     failed(&mut memory, "e1", Meaning::Slow, 0);
     assert!(due(&memory, 0) >= 300_000);
-    memory.failed(&"e1".into(), &end(), &failure("InternalError", Meaning::Lost), 1_000, 300);
+    memory.failed(
+        &"e1".into(),
+        &end(),
+        &failure("RequestLimitExceeded", Meaning::Retry),
+        1_000,
+        300,
+    );
     let due_in = due(&memory, 1_000);
     assert!(due_in <= 6_000, "{due_in}");
     // The other pause goes on.

@@ -131,12 +131,29 @@ fn how_long_a_pod_has_been_terminating_is_counted_from_when_it_was_first_seen_so
 }
 
 #[test]
-fn what_every_look_shows_makes_no_look_due_and_what_is_shown_no_more_does() {
+fn while_a_lost_call_may_have_put_an_address_somewhere_it_is_looked_for_every_ten_seconds() {
     let mut memory = Memory::default();
-    for now in [0, 30_000] {
-        memory.overlay(&mut world(&[("eipalloc-1", None)]), now);
-        assert_eq!(memory.next_due(now), None, "{now}");
+    memory.overlay(&mut world(&[]), 0);
+    let lost = Failure { code: "Timeout".into(), message: String::new(), meaning: Meaning::Lost };
+    memory.failed(&uid(), &associate(), &lost, 1_000, 300);
+    for now in [20_000, 320_000] {
+        memory.overlay(&mut world(&[]), now);
+        assert_eq!(memory.next_due(now), Some(UNSURE_LOOK.min(326_000 - now)), "{now}");
     }
-    memory.overlay(&mut world(&[]), 60_000);
-    assert_eq!(memory.next_due(60_000), Some(270_000), "300 s after it was seen");
+    memory.overlay(&mut world(&[]), 326_000);
+    assert!(memory.next_due(326_000).is_none_or(|due| due > UNSURE_LOOK));
+}
+
+#[test]
+fn what_goes_well_within_a_cycle_ends_the_pause_of_its_eip_in_it() {
+    let mut memory = Memory::default();
+    let failure =
+        Failure { code: "Conflict".into(), message: String::new(), meaning: Meaning::Retry };
+    memory.failed(&uid(), &allocate(), &failure, 0, 300);
+    let mut snapshot = world(&[]);
+    memory.overlay(&mut snapshot, 1_000);
+    assert!(snapshot.recent.backoff.contains_key("e1"));
+    memory.done(&uid(), &allocate(), &bought(), 1_500, 300);
+    memory.show_settling(&uid(), &mut snapshot);
+    assert!(!snapshot.recent.backoff.contains_key("e1"));
 }

@@ -1,0 +1,64 @@
+//! What a look has shown that a later one compares with: addresses without an Eip, the pods that
+//! addresses were on, and pods that are being deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{HOUR, Memory};
+use crate::plan::claims::{claims, drains_for};
+use crate::plan::rules::orphans::orphans;
+use crate::plan::snapshot::{AllocationId, Snapshot, Uid};
+
+/// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
+/// was stopped for an hour has not observed for an hour.
+const GAPS: u64 = 5;
+
+impl Memory {
+    /// A look that did not see everything knows of no orphans, so that the count begins anew.
+    pub(super) fn see_unclaimed(&mut self, snapshot: &Snapshot, now: u64) {
+        self.orphans_released.retain(|at| at + HOUR > now);
+        let longest = snapshot.settings.orphan_grace * 1000 / GAPS;
+        let gap = self.looked.map_or(0, |at| now.saturating_sub(at)).min(longest);
+        self.looked = Some(now);
+        self.unclaimed = orphans(snapshot)
+            .into_iter()
+            .map(|(id, _)| (id.clone(), self.unclaimed.get(id).map_or(0, |before| before + gap)))
+            .collect();
+    }
+
+    pub(super) fn see_carriers(&mut self, snapshot: &Snapshot) {
+        let Some(pods) = snapshot.pods.known() else { return };
+        for claim in claims(snapshot) {
+            let Some(target) = claim.seat.keeps() else { continue };
+            let here = claim.addresses.iter().filter(|(_, a)| a.private_ip == Some(target.ip));
+            for (id, _) in here {
+                self.carriers.insert((*id).clone(), target.pod.uid.clone());
+            }
+        }
+        let mut places: BTreeMap<(&str, IpAddr), Vec<&AllocationId>> = BTreeMap::new();
+        for (id, address) in orphans(snapshot) {
+            let Some(ip) = address.private_ip else { continue };
+            places.entry((&address.namespace, IpAddr::V4(ip))).or_default().push(id);
+        }
+        for (key, pod) in pods {
+            let ids = pod.ip.and_then(|ip| places.remove(&(key.namespace.as_str(), ip)));
+            for id in ids.into_iter().flatten() {
+                self.carriers.entry(id.clone()).or_insert(pod.uid.clone());
+            }
+        }
+        let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(_, id)| id).collect();
+        self.carriers.retain(|id, _| seen.contains(id));
+    }
+
+    pub(super) fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {
+        let Some(pods) = snapshot.pods.known() else { return };
+        let ending: BTreeMap<&Uid, u64> =
+            pods.values().filter_map(|pod| Some((&pod.uid, drains_for(pod)?))).collect();
+        self.terminating.retain(|uid, _| ending.contains_key(uid));
+        for (uid, seconds) in ending {
+            let (since, until) = self.terminating.entry(uid.clone()).or_insert((now, now));
+            // The grace period may be shortened by another deletion.
+            *until = since.saturating_add(seconds.saturating_mul(1000));
+        }
+    }
+}

@@ -217,15 +217,16 @@ impl Memory {
 
     /// Remembers that a call failed, and how long to leave it.
     pub fn failed(&mut self, uid: &Uid, action: &Action, failure: &Failure, now: u64, settle: u64) {
-        if let (Action::Allocate { uid, .. } | Action::Tag { uid, .. }, Meaning::Lost) =
-            (action, failure.meaning)
-        {
-            let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
-            self.lost.insert(uid.clone(), until);
-        }
         if failure.meaning == Meaning::Lost {
-            if matches!(action, Action::Associate { .. } | Action::Disassociate { .. }) {
-                self.unsure.insert(uid.clone(), now + (settle + ALLOCATE_TIMEOUT) * 1000);
+            let until = now + (settle + ALLOCATE_TIMEOUT) * 1000;
+            match action {
+                Action::Allocate { uid, .. } | Action::Tag { uid, .. } => {
+                    self.lost.insert(uid.clone(), until);
+                }
+                Action::Associate { .. } | Action::Disassociate { .. } => {
+                    self.unsure.insert(uid.clone(), until);
+                }
+                _ => {}
             }
             self.effects.iter_mut().for_each(|effect| effect.doubt(action));
         }

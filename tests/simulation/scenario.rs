@@ -58,6 +58,7 @@ impl Scenario {
 }
 
 impl User {
+    /// Whether it changes what no watch tells.
     fn is_unwatched(&self) -> bool {
         matches!(
             self,

@@ -137,25 +137,10 @@ impl Scenario {
     /// console) is left out.
     pub fn undisturbed(seed: u64) -> Self {
         let mut scenario = Self::of(seed);
-        let stray = |user: &User| {
-            matches!(
-                user,
-                User::Crash { .. }
-                    | User::Pause { .. }
-                    | User::Disassociate { .. }
-                    | User::Release { .. }
-                    | User::Move { .. }
-                    | User::Untag { .. }
-                    | User::Counterfeit
-                    | User::Retarget { .. }
-                    | User::DeleteDefinition
-                    | User::ReleaseAll
-                    | User::StripFinalizer { .. }
-                    | User::Age { .. }
-                    | User::ForgeStatus { .. }
-                    | User::ForgeAnnotations { .. }
-                    | User::LoseNode { .. }
-            )
+        let stray = |user: &User| match user {
+            User::Crash { .. } | User::Pause { .. } => true,
+            User::Restore { .. } => false,
+            user => user.is_unwatched(),
         };
         scenario.deeds.retain(|(_, user)| !stray(user));
         scenario.deeds.truncate(6);

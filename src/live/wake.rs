@@ -63,6 +63,11 @@ impl Ringer {
     pub fn ring(&self, reason: Wake) -> bool {
         self.0.send_if_modified(|reasons| reasons.insert(reason))
     }
+
+    /// Takes a reason back that no cycle has taken yet.
+    pub fn take_back(&self, reason: Wake) {
+        self.0.send_if_modified(|reasons| reasons.remove(&reason));
+    }
 }
 
 /// The reasons for the next cycle, and when it may start. There is one, and one worker reads it.

@@ -131,9 +131,11 @@ impl Bell for CronBell {
         let Rhythm::Every(interval) = self.rhythm else {
             return Ok(self.in_vain.swap(0, Ordering::Relaxed));
         };
-        // A cycle that an event started leaves the last job waiting: it would ring too soon.
+        // A cycle that something else started leaves the last job waiting, which would ring too
+        // soon; or it rang during that cycle, which would be looked at twice in a row.
         if let Some(last) = self.armed.take() {
             bounded("take back the last ring", self.scheduler.remove(&last)).await?;
+            self.ringer.take_back(Wake::Interval);
         }
         let delay = delay(interval, elapsed, RandomState::new().hash_one(()));
         let job = Job::new_one_shot_async(delay, ringing(&self.ringer, &self.in_vain))

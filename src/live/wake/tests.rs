@@ -191,6 +191,21 @@ async fn arming_again_takes_the_last_ring_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ring_that_came_during_a_cycle_is_taken_back_too() {
+    let mut mailbox = Mailbox::new(Duration::ZERO, Duration::from_secs(600));
+    let rhythm = Rhythm::Every(Duration::from_secs(5));
+    let mut bell = CronBell::start(rhythm, mailbox.ringer()).await.unwrap();
+    bell.rearm(Duration::from_secs(4)).await.unwrap();
+    // A cycle that something else started, while it rings.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    bell.rearm(Duration::ZERO).await.unwrap();
+    let waiting = tokio::time::timeout(Duration::ZERO, mailbox.next()).await;
+    assert!(waiting.is_err(), "the cycle that has just ended was the look that it rang for");
+    assert_eq!(rung(&mut mailbox).await, reasons([Wake::Interval]));
+    bell.shut().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rings_of_a_schedule_that_nobody_could_answer_are_counted() {
     let mut mailbox = Mailbox::new(Duration::ZERO, Duration::from_secs(600));
     let rhythm = Rhythm::At(Schedule::read("* * * * * *").unwrap());

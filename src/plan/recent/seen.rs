@@ -56,9 +56,13 @@ impl Memory {
             pods.values().filter_map(|pod| Some((&pod.uid, drains_for(pod)?))).collect();
         self.terminating.retain(|uid, _| ending.contains_key(uid));
         for (uid, seconds) in ending {
-            let (since, until) = self.terminating.entry(uid.clone()).or_insert((now, now));
-            // The grace period may be shortened by another deletion.
-            *until = since.saturating_add(seconds.saturating_mul(1000));
+            let lasts = seconds.saturating_mul(1000);
+            let (since, until) =
+                self.terminating.entry(uid.clone()).or_insert((now, now.saturating_add(lasts)));
+            // Another deletion has shortened the grace period, which the kubelet counts anew.
+            if *until != since.saturating_add(lasts) {
+                (*since, *until) = (now, now.saturating_add(lasts));
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ fn a_look_is_due_when_a_pod_that_is_being_deleted_keeps_its_address_no_longer() 
     assert_eq!(memory.next_due(1_000), Some(over(30) - 1_000));
     // A second deletion may leave it less time.
     seen(&mut memory, 10, 2_000);
-    assert_eq!(memory.next_due(2_000), Some(over(10) - 2_000));
-    seen(&mut memory, 10, over(10));
-    assert_eq!(memory.next_due(over(10)), None);
+    assert_eq!(memory.next_due(2_000), Some(over(10)));
+    seen(&mut memory, 10, 2_000 + over(10));
+    assert_eq!(memory.next_due(2_000 + over(10)), None);
 }

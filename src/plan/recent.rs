@@ -232,20 +232,20 @@ impl Memory {
         }
         let urgent = matches!(action, Action::Disassociate { .. } | Action::Clear { .. });
         let longest = if urgent { URGENT_PAUSE } else { LONGEST_PAUSE };
-        if failure.meaning == Meaning::Stop {
-            let (until, failure) = (now + longest * 1000, failure.clone());
-            let setback = Setback { verb: action.verb(), until, count: 1, failure };
-            self.stopped.insert(action.verb().to_owned(), setback);
-            return;
-        }
         let count = self.backoff.get(uid).map_or(1, |setback| setback.count.saturating_add(1));
         let seconds = match failure.meaning {
-            Meaning::Slow => longest,
+            Meaning::Slow | Meaning::Stop => longest,
             _ => (FIRST_PAUSE << count.saturating_sub(1).min(8)).min(longest),
         };
         let until = now + seconds * 1000 + spread(uid, count, seconds);
         if urgent {
             self.urgent.insert(uid.clone(), until);
+        }
+        if failure.meaning == Meaning::Stop {
+            let (until, failure) = (now + longest * 1000, failure.clone());
+            let setback = Setback { verb: action.verb(), until, count: 1, failure };
+            self.stopped.insert(action.verb().to_owned(), setback);
+            return;
         }
         // A lesser failure does not shorten the pause after a greater one.
         if self.backoff.get(uid).is_none_or(|setback| setback.until < until) {

@@ -129,6 +129,15 @@ fn what_ends_an_exposure_is_tried_again_soon_whatever_else_of_the_eip_waits_for_
 }
 
 #[test]
+fn what_ends_an_exposure_and_was_stopped_is_tried_again_soon_although_another_ended_well() {
+    let mut memory = Memory::default();
+    memory.failed(&"e1".into(), &end(), &failure("ExpiredToken", Meaning::Stop), 1_000, 300);
+    memory.done(&"e2".into(), &end(), &Outcome::Done, 1_200, 300);
+    let due_in = due(&memory, 1_200);
+    assert!(due_in <= 6_000, "{due_in}");
+}
+
+#[test]
 fn a_look_is_due_when_a_pod_that_is_being_deleted_keeps_its_address_no_longer() {
     let mut memory = Memory::default();
     let seen = |memory: &mut Memory, grace: u64, now| {

@@ -206,7 +206,7 @@ impl<'a> Draft<'a> {
     }
 
     fn into_plan(mut self) -> Plan {
-        in_turn(&mut self.steps);
+        in_turn(&mut self.steps, &self.snapshot.recent.served);
         let note = |subject: &Subject, wait| Note { subject: subject.clone(), wait };
         let notes = self
             .waits
@@ -223,19 +223,25 @@ fn is_never_held_back(action: &Action) -> bool {
 }
 
 /// The most urgent first; of equal urgency one of each namespace, then the second of each, so that
-/// a namespace with hundreds of steps does not keep the others waiting while calls are limited.
-fn in_turn(steps: &mut Vec<Step>) {
+/// a namespace with hundreds of steps does not keep the others waiting while calls are limited. It
+/// goes on after the namespace that was `served` last, or the first ones would be served at every
+/// round and the last ones at none.
+fn in_turn(steps: &mut Vec<Step>, served: &BTreeMap<String, String>) {
     let mut turns: BTreeMap<(u8, String), usize> = BTreeMap::new();
     let mut ordered: Vec<_> = std::mem::take(steps)
         .into_iter()
         .map(|step| {
-            let rank = step.action.rank();
-            let turn = turns.entry((rank, step.claim.namespace.clone())).or_default();
+            let (rank, namespace) = (step.action.rank(), step.claim.namespace.clone());
+            let turn = turns.entry((rank, namespace.clone())).or_default();
             *turn += 1;
-            ((rank, *turn), step)
+            // Who holds the fewest addresses buys first: that order is there already.
+            let buys = matches!(step.action, Action::Allocate { .. });
+            let last = served.get(step.action.verb());
+            let seat = (!buys).then(|| (last.is_some_and(|last| namespace <= *last), namespace));
+            ((rank, *turn, seat), step)
         })
         .collect();
-    ordered.sort_by_key(|(place, _)| *place);
+    ordered.sort_by(|(one, _), (other, _)| one.cmp(other));
     steps.extend(ordered.into_iter().map(|(_, step)| step));
 }
 

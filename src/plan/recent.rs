@@ -9,7 +9,7 @@ mod seen;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::effect::Effect;
-use super::action::Action;
+use super::action::{Action, Step};
 use super::forecast::{Outcome, apply};
 use super::look::recorded_pods;
 use super::meaning::{Failure, Meaning};
@@ -74,6 +74,8 @@ pub struct Memory {
     /// Eip waits for longer.
     urgent: BTreeMap<Uid, u64>,
     stopped: BTreeMap<String, Setback>,
+    /// By verb: the namespace that was served last.
+    served: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -107,6 +109,12 @@ impl Memory {
             Some(until) => drop(settling.insert(uid.clone(), seconds(*until, self.last_look()))),
             None => drop(settling.remove(uid)),
         }
+    }
+
+    /// Says whose turn it was, so that the next one is that of another namespace.
+    pub fn took_turn(&mut self, step: &Step, snapshot: &mut Snapshot) {
+        self.served.insert(step.action.verb().to_owned(), step.claim.namespace.clone());
+        snapshot.recent.served.clone_from(&self.served);
     }
 
     /// Adds to what was observed what we know better, and the `recent` section.
@@ -307,6 +315,7 @@ impl Memory {
                 .map(|(uid, until)| (uid.clone(), seconds(until, now)))
                 .collect(),
             carriers: BTreeMap::new(),
+            served: self.served.clone(),
         }
     }
 

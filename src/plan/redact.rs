@@ -310,6 +310,11 @@ impl<F: FnMut(Kind, &str) -> String> Walk<'_, F> {
             dwelling: self.keyed(Kind::Uid, &seen.dwelling),
             backoff: self.keyed(Kind::Uid, &seen.backoff),
             stopped: seen.stopped.clone(),
+            served: seen
+                .served
+                .iter()
+                .map(|(verb, namespace)| (verb.clone(), self.text(Kind::Namespace, namespace)))
+                .collect(),
         };
         for pause in told.backoff.values_mut().chain(told.stopped.values_mut()) {
             self.set(Kind::Prose, &mut pause.reason);

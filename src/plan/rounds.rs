@@ -108,6 +108,7 @@ impl Rounds {
                 self.held.insert(uid.clone(), sent_at.unwrap_or(0));
             }
         }
+        memory.took_turn(&step, snapshot);
         if let Some(failure) = failure(end, &tried, snapshot) {
             memory.failed(&step.uid, &tried, &failure, now, settle);
         }

@@ -375,7 +375,8 @@ fn recent() -> BoxedStrategy<Recent> {
     let backoff = btree_map(any_uid("e"), pauses(), 0..2);
     let stopped = weighted(0.2, btree_map(mostly(VERBS), pauses(), 0..2));
     let carriers = btree_map(mostly(ALLOCATIONS), any_uid("p"), 0..4);
-    (settling, terminating, unclaimed, released, dwelling, backoff, stopped, carriers)
+    let served = btree_map(mostly(VERBS), mostly(NAMESPACES), 0..3);
+    (settling, terminating, unclaimed, released, dwelling, backoff, stopped, carriers, served)
         .prop_map(|all| Recent {
             settling: all.0,
             terminating: all.1,
@@ -385,6 +386,7 @@ fn recent() -> BoxedStrategy<Recent> {
             backoff: all.5,
             stopped: all.6.unwrap_or_default(),
             carriers: all.7,
+            served: all.8,
         })
         .boxed()
 }

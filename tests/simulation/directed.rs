@@ -269,3 +269,29 @@ fn an_exposure_that_could_not_be_ended_at_once_ends_soon_whatever_failed_before(
         assert!(ended, "{seed}: {}", world.lines().join("\n"));
     }
 }
+
+#[test]
+fn a_namespace_with_much_to_do_leaves_the_next_its_turn_where_calls_are_short() {
+    for seed in 1..20 {
+        let keys: Vec<Key> = (0..8).map(|n| bank(&format!("web-{n}"))).collect();
+        let mut deeds = vec![];
+        for key in keys.into_iter().chain([shop("web-0")]) {
+            deeds.push((0, pod(key.clone(), true)));
+            deeds.push((60 * SECOND, User::ForceDelete { key }));
+        }
+        let mut scenario = scenario(seed * 2, deeds);
+        (scenario.limit, scenario.throttled) = (100, true);
+        let mut world = World::new(scenario, true);
+        let carried = |world: &World, namespace: &str| {
+            let of = world.account.living().filter(|(_, one)| one.tags().namespace == namespace);
+            of.filter(|(_, one)| one.association().is_some()).count()
+        };
+        world.run_until(60 * SECOND - 1).unwrap();
+        assert_eq!((carried(&world, "bank"), carried(&world, "shop")), (8, 1), "{seed}");
+        while carried(&world, "shop") > 0 {
+            world.run_until(world.now + 10).unwrap();
+        }
+        let first = 8 - carried(&world, "bank");
+        assert!(first <= 2, "{first} of another first: {}", world.lines().join("\n"));
+    }
+}

@@ -39,6 +39,10 @@ pub struct Recent {
     /// After zero seconds one is tried, and the others once it is done.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stopped: BTreeMap<String, Pause>,
+    /// By verb of an action (`associate`): the namespace that was served last. The next turn is
+    /// that of the namespace after it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<String, String>,
 }
 
 /// Something is not tried for a while.

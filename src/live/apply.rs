@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::ApplyArgs;
 use super::config::{Config, Raw};
-use super::lease::{ACT_WITHIN, Attempt, Election, Leadership};
+use super::lease::{ACT_WITHIN, Attempt, Election, Leadership, keep_trying};
 use super::oneshot::{Sources, complete, plan_text, print, read};
 use super::operator::{Acted, Operator};
 use super::perform::told;
@@ -65,8 +66,12 @@ async fn run(
     let quota = Arc::new(watch::Sender::new(quota));
     let cancel = CancellationToken::new();
     let operator = operator(config, cluster, Arc::new(ec2), kubernetes, quota, cancel.clone());
-    let mut turn = Turn { operator, election, cancel };
+    let mut turn = Turn { operator, election, renewing: None, cancel };
     let ended = turn.take(args, config, reviewed.as_ref()).await;
+    if let Some((election, resign)) = turn.renewing.take() {
+        resign.cancel();
+        turn.election = election.await.ok();
+    }
     if let Some(mut election) = turn.election
         && let Err(failure) = election.release().await
     {
@@ -80,6 +85,8 @@ async fn run(
 struct Turn {
     operator: Operator,
     election: Option<Election>,
+    /// What renews the Lease once it was taken, however long a look lasts, and what ends that.
+    renewing: Option<(JoinHandle<Election>, CancellationToken)>,
     cancel: CancellationToken,
 }
 
@@ -153,14 +160,20 @@ impl Turn {
         self.look().await
     }
 
-    /// Takes the Lease for this turn; an error names who holds it.
+    /// Takes the Lease for this turn, or sees that it is held still; an error names who holds it.
     async fn lead(&mut self) -> anyhow::Result<()> {
+        if let Some(leadership) = &self.operator.leadership
+            && let Leadership::Lost { why } = &*leadership.borrow()
+        {
+            anyhow::bail!("{why}");
+        }
         let Some(election) = &mut self.election else { return Ok(()) };
         let until = Instant::now() + ACT_WITHIN;
         match election.attempt().await {
             Ok(Attempt::Leads) => {
-                let leading = Leadership::Leading { until };
-                self.operator.leadership = Some(watch::channel(leading).1);
+                let (standing, leadership) = watch::channel(Leadership::Leading { until });
+                self.operator.leadership = Some(leadership);
+                self.renewing = self.election.take().map(|election| renew(election, standing));
                 Ok(())
             }
             Ok(Attempt::Held(by)) => {
@@ -186,6 +199,19 @@ impl Turn {
         let report = Report::of(&seen, None).map_err(anyhow::Error::msg)?;
         Ok((seen, report))
     }
+}
+
+fn renew(
+    mut election: Election,
+    standing: watch::Sender<Leadership>,
+) -> (JoinHandle<Election>, CancellationToken) {
+    let resign = CancellationToken::new();
+    let until = resign.clone();
+    let renewing = async move {
+        keep_trying(&mut election, &standing, until).await;
+        election
+    };
+    (tokio::spawn(renewing), resign)
 }
 
 /// Whether all was done that was tried, and a line for each.

@@ -162,6 +162,21 @@ pub async fn campaign(
     leadership: watch::Sender<Leadership>,
     cancel: CancellationToken,
 ) {
+    keep_trying(&mut election, &leadership, cancel).await;
+    if matches!(*leadership.borrow(), Leadership::Leading { .. })
+        && let Err(failure) = election.release().await
+    {
+        let error = escaped(&failure.to_string());
+        warn!(lease = election.name, error, "the lease is not given back, and runs out");
+    }
+}
+
+/// Takes the Lease and renews it, and tells how it stands, until it is cancelled or has lost it.
+pub async fn keep_trying(
+    election: &mut Election,
+    leadership: &watch::Sender<Leadership>,
+    cancel: CancellationToken,
+) {
     let mut said = None;
     loop {
         let began = Instant::now();
@@ -203,14 +218,8 @@ pub async fn campaign(
         }
         tokio::select! {
             () = sleep(RETRY) => {}
-            () = cancel.cancelled() => break,
+            () = cancel.cancelled() => return,
         }
-    }
-    if matches!(*leadership.borrow(), Leadership::Leading { .. })
-        && let Err(failure) = election.release().await
-    {
-        let error = escaped(&failure.to_string());
-        warn!(lease = election.name, error, "the lease is not given back, and runs out");
     }
 }
 

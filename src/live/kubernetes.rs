@@ -19,7 +19,7 @@ use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::light::{LightEip, LightNode, LightPod, Page};
 use self::objects::{eip, key, node, pod, status_object};
@@ -140,13 +140,14 @@ impl Kubernetes {
         Ok(found.as_ref().map(eip))
     }
 
-    /// Carries out an action on Kubernetes. Actions on EC2 are not for here.
-    pub async fn perform(&self, action: &Action) -> Result<Outcome, Failure> {
+    /// Carries out an action on Kubernetes; what reads before it writes writes nothing after
+    /// `until`. Actions on EC2 are not for here.
+    pub async fn perform(&self, action: &Action, until: Instant) -> Result<Outcome, Failure> {
         match action {
             Action::Create { eip, pod_uid } => self.create(eip, pod_uid).await,
             Action::Delete { eip, uid, .. } => self.delete(eip, uid).await,
-            Action::Hold { eip, uid } => self.set_finalizer(eip, uid, true).await,
-            Action::LetGo { eip, uid } => self.set_finalizer(eip, uid, false).await,
+            Action::Hold { eip, uid } => self.set_finalizer(eip, uid, true, until).await,
+            Action::LetGo { eip, uid } => self.set_finalizer(eip, uid, false, until).await,
             Action::Record { eip, uid, status } => self.record(eip, uid, status).await,
             Action::Annotate { pod, uid, address, ip } => {
                 self.annotate(pod, uid, json!(ip), json!(address)).await
@@ -158,7 +159,7 @@ impl Kubernetes {
                     done => done,
                 }
             }
-            Action::Unblock { pod, uid } => self.unblock(pod, uid).await,
+            Action::Unblock { pod, uid } => self.unblock(pod, uid, until).await,
             other => Err(Failure {
                 code: "NotKubernetes".to_owned(),
                 message: format!("{} is not Kubernetes's", other.verb()),
@@ -200,9 +201,15 @@ impl Kubernetes {
         Ok(Outcome::Done)
     }
 
-    async fn set_finalizer(&self, key: &Key, uid: &Uid, held: bool) -> Result<Outcome, Failure> {
+    async fn set_finalizer(
+        &self,
+        key: &Key,
+        uid: &Uid,
+        held: bool,
+        until: Instant,
+    ) -> Result<Outcome, Failure> {
         let api: Api<EipObject> = self.api(key);
-        edit_finalizers(&api, key, uid, |finalizers| {
+        edit_finalizers(&api, key, uid, until, |finalizers| {
             // Whose patch added it may buy at once, so that of another must not count as ours.
             if held && finalizers.iter().any(|one| one == names::FINALIZER) {
                 return Err(changed(format!("{key} is held already")));
@@ -216,9 +223,9 @@ impl Kubernetes {
         .await
     }
 
-    async fn unblock(&self, key: &Key, uid: &Uid) -> Result<Outcome, Failure> {
+    async fn unblock(&self, key: &Key, uid: &Uid, until: Instant) -> Result<Outcome, Failure> {
         let api: Api<core::Pod> = self.api(key);
-        edit_finalizers(&api, key, uid, |finalizers| {
+        edit_finalizers(&api, key, uid, until, |finalizers| {
             finalizers.retain(|one| !names::LEGACY_POD_FINALIZERS.contains(&one.as_str()));
             Ok(())
         })
@@ -319,6 +326,7 @@ async fn edit_finalizers<K>(
     api: &Api<K>,
     key: &Key,
     uid: &Uid,
+    until: Instant,
     edit: impl Fn(&mut Vec<String>) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure>
 where
@@ -344,6 +352,9 @@ where
             "finalizers": after,
         }}));
         let params = PatchParams::apply(names::FIELD_MANAGER);
+        if Instant::now() > until {
+            return Err(changed(format!("the time to change {key} is over")));
+        }
         match bounded(WRITE_TIMEOUT, api.patch(&key.name, &params, &patch)).await {
             Ok(_) => return Ok(Outcome::Done),
             Err(failure) if failure.code == "Conflict" => {}

@@ -73,11 +73,15 @@ impl Limiter {
         bucket.due.max(now.checked_sub(burst).unwrap_or(now))
     }
 
-    /// EC2 asks for fewer calls of this action: half as many from now on, for a while.
-    pub fn slow_down(&self, action: &'static str) {
+    /// EC2 has refused a call of this action that was sent then, for there are too many: half as
+    /// many from now on, for a while. Of those that went out together the first refusal counts.
+    pub fn slow_down(&self, action: &'static str, sent_at: Instant) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let bucket = self.bucket(&mut buckets, action, now);
+        if bucket.halved > 0 && sent_at < bucket.since {
+            return;
+        }
         let halved = (bucket.halved(now) + 1).min(HALVINGS);
         let due = bucket.due.max(now + self.gap * 2_u32.pow(halved));
         *bucket = Bucket { due, halved, since: now };
@@ -123,18 +127,30 @@ mod tests {
     async fn a_refusal_halves_the_rate_of_its_action_until_it_has_recovered() {
         let limiter = Limiter::new(4.0, 20);
         let takes = async |calls: u32| takes(&limiter, "ReleaseAddress", calls).await;
-        limiter.slow_down("ReleaseAddress");
+        let slow_down = || limiter.slow_down("ReleaseAddress", Instant::now());
+        slow_down();
         assert_eq!(takes(4).await, Duration::from_millis(4 * 500), "no burst, half of the rate");
-        limiter.slow_down("ReleaseAddress");
+        slow_down();
         assert_eq!(takes(4).await, Duration::from_secs(4));
         tokio::time::advance(RECOVERS_IN).await;
         assert_eq!(takes(4).await, Duration::from_millis(3 * 500), "a quarter has become a half");
         tokio::time::advance(RECOVERS_IN).await;
         assert_eq!(takes(20).await, Duration::ZERO, "recovered, and so is the burst");
-        for _ in 0..10 {
-            limiter.slow_down("ReleaseAddress");
-        }
+        (0..10).for_each(|_| slow_down());
         assert_eq!(takes(1).await, Duration::from_secs(4), "a sixteenth is the least");
         assert!(limiter.take("AllocateAddress"), "others are not concerned");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_of_calls_that_went_out_together_halve_the_rate_once() {
+        let limiter = Limiter::new(4.0, 20);
+        let sent_at = Instant::now();
+        for _ in 0..16 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            limiter.slow_down("ReleaseAddress", sent_at);
+        }
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let took = takes(&limiter, "ReleaseAddress", 5).await;
+        assert_eq!(took, Duration::from_millis(4 * 500), "half of the rate");
     }
 }

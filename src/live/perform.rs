@@ -77,7 +77,8 @@ impl Hands {
             result = Empty,
             otel.status_code = Empty,
         );
-        let performed = self.run(step, execution).instrument(span.clone()).await;
+        let until = self.clock.at(deadline);
+        let performed = self.run(step, execution, until).instrument(span.clone()).await;
         span.record("result", performed.end.word());
         if matches!(performed.end, End::Failed(_)) {
             span.record("otel.status_code", "error");
@@ -85,14 +86,14 @@ impl Hands {
         Some(performed).filter(|performed| performed.end != End::Late)
     }
 
-    async fn run(&self, step: Step, mut execution: Execution) -> Performed {
+    async fn run(&self, step: Step, mut execution: Execution, until: Instant) -> Performed {
         let mut next = execution.start(self.clock.now());
         let end = loop {
             let call = match next {
                 Next::Call(call) => call,
                 Next::End(end) => break end,
             };
-            let answer = self.call(&call).await;
+            let answer = self.call(&call, until).await;
             next = execution.answer(answer, self.clock.now());
         };
         let (effects, sent_at) = (execution.effects().to_vec(), execution.sent_at());
@@ -102,22 +103,25 @@ impl Hands {
         performed
     }
 
-    async fn call(&self, call: &Call) -> Answer {
+    async fn call(&self, call: &Call, until: Instant) -> Answer {
         let answer = match call {
             Call::GetPod(key) => self.kubernetes.pod(key).await.map(Answer::Pod),
             Call::GetEip(key) => self.kubernetes.eip(key).await.map(Answer::Eip),
             Call::DescribeAddress(id) => self.ec2.address(id).await.map(Answer::Address),
-            Call::Perform(action) => self.change(action).await.map(Answer::Done),
+            Call::Perform(action) => self.change(action, until).await.map(Answer::Done),
         };
         answer.unwrap_or_else(Answer::Failed)
     }
 
     /// The one place where the operator changes anything.
-    async fn change(&self, action: &Action) -> Result<Outcome, Failure> {
-        let Some(name) = action.ec2_action() else { return self.kubernetes.perform(action).await };
+    async fn change(&self, action: &Action, until: Instant) -> Result<Outcome, Failure> {
+        let Some(name) = action.ec2_action() else {
+            return self.kubernetes.perform(action, until).await;
+        };
+        let sent_at = Instant::now();
         let done = self.ec2.perform(action).await;
         if done.as_ref().is_err_and(|failure| is_throttling(&failure.code)) {
-            self.limiter.slow_down(name);
+            self.limiter.slow_down(name, sent_at);
         }
         done
     }

@@ -3,6 +3,7 @@
 //! Answers become the snapshot's types here, errors become a [`Failure`] with their meaning.
 
 mod counted;
+mod told;
 mod tried;
 mod whole;
 
@@ -15,14 +16,12 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{Builder, Config};
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::allocate_address::builders::AllocateAddressFluentBuilder;
 use aws_sdk_ec2::operation::create_tags::builders::CreateTagsFluentBuilder;
 use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag, TagSpecification};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::kubernetes::with_causes;
 use super::metrics::Metrics;
 use crate::plan::action::Action;
 use crate::plan::forecast::Outcome;
@@ -31,6 +30,7 @@ use crate::plan::meaning::{Failure, Meaning, ec2_meaning, ec2_meaning_of_5xx};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
 pub use counted::Counted;
+use told::{Told, read_failure, told, told_of_one_attempt};
 pub use tried::{Change, Subject, Tried};
 use whole::WholeAnswers;
 
@@ -246,7 +246,7 @@ impl Ec2 {
     /// There is no client token, and a repeated call would buy a second address.
     async fn allocate(&self, tags: BTreeMap<String, String>) -> Result<Outcome, Told> {
         let answer = self.allocation(tags).customize().config_override(once()).send().await;
-        let answer = answer.map_err(|error| told(&error))?;
+        let answer = answer.map_err(|error| told_of_one_attempt(&error))?;
         match (answer.allocation_id, answer.public_ip) {
             (Some(address), Some(ip)) => Ok(Outcome::Allocated { address, ip }),
             _ => Err(Told::new("InternalError", "the answer has no allocation id".to_owned())),
@@ -278,7 +278,7 @@ impl Ec2 {
             .private_ip_address(private_ip.to_string())
             .allow_reassociation(false);
         let answer = call.customize().config_override(once()).send().await;
-        let answer = answer.map_err(|error| told(&error))?;
+        let answer = answer.map_err(|error| told_of_one_attempt(&error))?;
         match answer.association_id {
             Some(association) => Ok(Outcome::Associated { association }),
             None => Err(Told::new("InternalError", "no association id in the answer".to_owned())),
@@ -293,7 +293,7 @@ impl Ec2 {
             call = call.tags(built(names::ALLOCATED_AT_TAG, &now));
         }
         let answer = call.customize().config_override(once()).send().await;
-        answer.map(|_| Outcome::Done).map_err(|error| told(&error))
+        answer.map(|_| Outcome::Done).map_err(|error| told_of_one_attempt(&error))
     }
 
     fn tagging(&self, address: &str, uid: &str) -> CreateTagsFluentBuilder {
@@ -396,48 +396,4 @@ fn interface(described: &types::NetworkInterface) -> Interface {
             .collect(),
         occupied: occupied.collect(),
     }
-}
-
-/// What an error says.
-struct Told {
-    code: String,
-    message: String,
-    /// The status of the answer is 500 or more.
-    is_5xx: bool,
-}
-
-impl Told {
-    fn new(code: &str, message: String) -> Self {
-        Self { code: code.to_owned(), message, is_5xx: false }
-    }
-}
-
-/// No answer is `Timeout`: nobody knows what has happened.
-fn told<E>(error: &SdkError<E>) -> Told
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let text = || with_causes(error);
-    match error {
-        SdkError::ConstructionFailure(_) => Told::new("NotSent", text()),
-        SdkError::ServiceError(answer) => {
-            let status = answer.raw().status().as_u16();
-            let is_5xx = status >= 500;
-            let told = match (error.code(), error.message()) {
-                (Some(code), message) => Told::new(code, message.unwrap_or(code).to_owned()),
-                (None, _) if is_5xx => Told::new("InternalError", text()),
-                (None, _) => Told::new(&format!("HTTP{status}"), text()),
-            };
-            Told { is_5xx, ..told }
-        }
-        _ => Told::new("Timeout", text()),
-    }
-}
-
-fn read_failure<E>(error: &SdkError<E>) -> Failure
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let Told { code, message, .. } = told(error);
-    Failure { code, message, meaning: Meaning::Retry }
 }

@@ -2,8 +2,8 @@
 //! into one of a few treatments.
 //!
 //! Codes: EC2 API reference, "Error codes"; which of them each action answers was gathered from
-//! the field. `Timeout` (no answer) and `NoCredentials` are words of ours. A code that is not
-//! listed is [`Meaning::Slow`].
+//! the field. `Timeout` (no answer), `NotConnected` and `NoCredentials` are words of ours. A code
+//! that is not listed is [`Meaning::Slow`].
 
 use std::fmt;
 
@@ -81,6 +81,7 @@ pub fn ec2_meaning_of_5xx(action: &Action, code: &str) -> Meaning {
 fn common(code: &str) -> Meaning {
     match code {
         code if is_throttling(code) => Meaning::Retry,
+        "NotConnected" => Meaning::Retry,
         "InternalError" | "InternalFailure" | "ServerInternal" | "Unavailable"
         | "ServiceUnavailable" | "Timeout" => Meaning::Lost,
         "AuthFailure"

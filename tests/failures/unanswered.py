@@ -197,16 +197,17 @@ def watches(world):
     same("the watches' failure is said", "the watch fails, the interval goes on without it" in world.log(), True)
 
 
-@promise("watches that were cut, that expired or that brought nonsense work again by themselves: a pod is served long "
-         "before the interval is over")
+@promise("watches that were not answered, that were cut, that expired or that brought nonsense work again by "
+         "themselves: a pod is served long before the interval is over")
 def watches_again(world):
     world.behind(Wire(world))
     world.start(RECONCILE_INTERVAL="600s")
-    kinds = (("expired", {}), ("expired", {"event": True}), ("garbage", {}), ("cut", {}), ("cut", {"half": True}))
+    kinds = (("hang", {"seconds": 600}), ("expired", {}), ("expired", {"event": True}), ("garbage", {}), ("cut", {}),
+             ("cut", {"half": True}))
     world.wire.faults(*(fault(action, mode, nth=nth, **more) for action in ("watch pods", "watch eips")
                         for nth, (mode, more) in enumerate(kinds, 1)))
     # The last of them cuts the line that tells of the first pod, or of its Eip.
-    eventually(90, world.wire.struck, len(kinds))
+    eventually(120, world.wire.struck, len(kinds))
     world.make("first", "first-0")
     eventually(90, world.wire.struck, len(kinds) + 1)
     eventually(60, world.served, "first", "first-0")

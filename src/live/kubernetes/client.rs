@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
+use tokio::time::timeout;
+use tower::BoxError;
+use tower::util::MapFutureLayer;
 
 /// No answer takes longer, or the call has failed.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -14,7 +18,8 @@ pub struct Clients {
     /// For reads and writes: an answer within 30 s, and one attempt, for kube's own retries would
     /// last minutes and repeat writes unseen.
     pub calls: Client,
-    /// For watches: no limit on reading, for kube's watcher ends idle streams itself.
+    /// For watches: no limit on reading, for kube's watcher ends idle streams itself; but an answer
+    /// that does not begin within 30 s has failed, for nothing else would ever end that wait.
     pub watches: Client,
 }
 
@@ -33,10 +38,22 @@ pub enum ClientError {
 /// The clients for the cluster that the kubeconfig or the service account names.
 pub async fn clients() -> Result<Clients, ClientError> {
     let config = Config::infer().await.map_err(ClientError::Infer)?;
-    Ok(Clients {
-        calls: Client::try_from(for_calls(config.clone()))?,
-        watches: Client::try_from(for_watches(config))?,
-    })
+    Ok(Clients { calls: Client::try_from(for_calls(config.clone()))?, watches: watching(config)? })
+}
+
+fn watching(config: Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(for_watches(config))?
+        .with_layer(&MapFutureLayer::new(in_time::<_, _>))
+        .build())
+}
+
+/// An answer, its body left aside, that begins in time.
+async fn in_time<A, T>(answer: A) -> Result<T, BoxError>
+where
+    A: Future<Output = Result<T, BoxError>>,
+{
+    let late = |_| format!("no answer within {READ_TIMEOUT:?}").into();
+    timeout(READ_TIMEOUT, answer).await.map_err(late).flatten()
 }
 
 fn for_calls(mut config: Config) -> Config {
@@ -56,6 +73,10 @@ fn for_watches(mut config: Config) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::Api;
+    use kube::api::WatchParams;
+
     use super::*;
 
     fn inferred() -> Config {
@@ -77,5 +98,19 @@ mod tests {
         let config = for_watches(with_timeout);
         assert_eq!(config.read_timeout, None);
         assert!(!config.default_retry);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_nobody_answers_has_failed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = Config::new(url.parse().unwrap());
+        config.connect_timeout = None;
+        let pods: Api<Pod> = Api::all(watching(config).unwrap());
+        let Err(error) = pods.watch(&WatchParams::default(), "0").await else {
+            panic!("nobody has answered");
+        };
+        let told = crate::live::kubernetes::with_causes(&error);
+        assert!(told.contains("no answer within 30s"), "{told}");
     }
 }

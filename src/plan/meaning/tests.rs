@@ -91,6 +91,7 @@ fn a_code_of_ec2_has_its_meaning_for_each_action() {
         ("PendingVerification", [Stop; 5]),
         ("Blocked", [Stop; 5]),
         ("NoCredentials", [Stop; 5]),
+        ("NotConnected", [Retry; 5]),
         ("A.Code.Of.Tomorrow", [Slow; 5]),
     ] {
         for (action, meaning) in actions().iter().zip(meanings) {

@@ -120,6 +120,21 @@ fn a_step_that_failed_is_not_tried_again_in_its_cycle_and_holds_up_no_other_eip(
 }
 
 #[test]
+fn the_turn_of_a_namespace_is_remembered_within_a_cycle_and_beyond_it_however_its_step_ended() {
+    for end in [End::Done, End::Failed(failure("RequestLimitExceeded", Meaning::Retry))] {
+        let (mut rounds, mut memory) = (Rounds::default(), Memory::default());
+        let mut snapshot = world(", age: 10");
+        let step = step(&steps(&mut rounds, &snapshot), "associate", "e1").unwrap();
+        rounds.absorb(&mut snapshot, &mut memory, ended(step, end), 0);
+        let turn = |seen: &Snapshot| seen.recent.served.get("associate").cloned();
+        assert_eq!(turn(&snapshot).as_deref(), Some("shop"));
+        let mut next = world(", age: 10");
+        memory.overlay(&mut next, 1_000);
+        assert_eq!(turn(&next).as_deref(), Some("shop"));
+    }
+}
+
+#[test]
 fn a_cycle_whose_steps_have_all_failed_is_settled() {
     let (mut rounds, mut memory) = (Rounds::default(), Memory::default());
     let mut snapshot = world(", age: 10");

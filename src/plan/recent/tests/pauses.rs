@@ -123,6 +123,9 @@ fn what_ends_an_exposure_is_tried_again_soon_whatever_else_of_the_eip_waits_for_
     );
     let due_in = due(&memory, 1_000);
     assert!(due_in <= 6_000, "{due_in}");
+    // A look in between changes nothing.
+    recent(&mut memory, 1_500);
+    assert_eq!(due(&memory, 1_500), due_in - 500);
     // The other pause goes on.
     assert!(recent(&mut memory, 1_000 + due_in).backoff["e1"].seconds > 290);
     assert!(due(&memory, 1_000 + due_in) > 290_000, "a look has come to it");

@@ -439,3 +439,6 @@ fn changed(message: String) -> Failure {
 fn unexpected(message: &str) -> Failure {
     Failure { code: "Unexpected".to_owned(), message: message.to_owned(), meaning: Meaning::Slow }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::live::kubernetes::tests::server;
 
 fn decoded(eip: Value) -> Eip {
     serde_json::from_value(eip).unwrap()
@@ -126,45 +127,6 @@ fn what_passes_by_itself_is_told_from_what_does_not() {
     }
     for code in [400, 401, 403, 500] {
         assert!(!soon(&status(code)), "{code}");
-    }
-}
-
-/// An API server that gives each request the next answer.
-mod server {
-    use std::sync::{Arc, Mutex};
-
-    use axum::Router;
-    use axum::http::{Method, StatusCode, Uri};
-    use kube::{Client, Config};
-    use serde_json::Value;
-
-    pub type Asked = Arc<Mutex<Vec<String>>>;
-
-    pub async fn answering(answers: Vec<(u16, Value)>) -> (Client, Asked) {
-        let asked = Asked::default();
-        let (seen, answers) = (asked.clone(), Arc::new(Mutex::new(answers.into_iter())));
-        let app = Router::new().fallback(move |method: Method, uri: Uri| {
-            seen.lock().unwrap().push(format!("{method} {uri}"));
-            let (code, body) = answers.lock().unwrap().next().expect("one question too many");
-            async move { (StatusCode::from_u16(code).unwrap(), body.to_string()) }
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, app).into_future());
-        let mut config = Config::new(format!("http://{address}").parse().unwrap());
-        config.default_retry = false;
-        (Client::try_from(config).unwrap(), asked)
-    }
-
-    pub fn failure(code: u16, message: &str) -> (u16, Value) {
-        let reason = match code {
-            403 => "Forbidden",
-            404 => "NotFound",
-            _ => "Unknown",
-        };
-        let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-            "message": message, "reason": reason, "code": code});
-        (code, status)
     }
 }
 

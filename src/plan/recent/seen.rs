@@ -56,12 +56,11 @@ impl Memory {
             pods.values().filter_map(|pod| Some((&pod.uid, drains_for(pod)?))).collect();
         self.terminating.retain(|uid, _| ending.contains_key(uid));
         for (uid, seconds) in ending {
-            let lasts = seconds.saturating_mul(1000);
-            let (since, until) =
-                self.terminating.entry(uid.clone()).or_insert((now, now.saturating_add(lasts)));
+            let ends = |since: u64| since.saturating_add(seconds.saturating_mul(1000));
+            let seen = self.terminating.entry(uid.clone()).or_insert((now, ends(now)));
             // Another deletion has shortened the grace period, which the kubelet counts anew.
-            if *until != since.saturating_add(lasts) {
-                (*since, *until) = (now, now.saturating_add(lasts));
+            if seen.1 != ends(seen.0) {
+                *seen = (now, ends(now));
             }
         }
     }

@@ -30,13 +30,12 @@ pub async fn observe(
     let mut last = None;
     while let Some(read) = Read::next(last, &snapshot) {
         take(read, ec2, kubernetes, &mut snapshot, memory).instrument(span(read)).await;
-        match read {
-            Read::RecordedPods => memory.overlay(&mut snapshot, now),
-            Read::Interfaces => memory.overlay_interfaces(&mut snapshot),
-            _ => {}
+        if read == Read::RecordedPods {
+            memory.overlay(&mut snapshot, now);
         }
         last = Some(read);
     }
+    memory.overlay_interfaces(&mut snapshot);
     snapshot
 }
 

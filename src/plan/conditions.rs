@@ -114,7 +114,8 @@ pub const REASONS: &[Told] = &[
         "WaitingForENI",
         Shown::Eip,
         Ends::ByItself,
-        "no interface of the pod's node holds its IP yet, as EC2 shows it",
+        "no interface of the pod's node holds its IP yet, as EC2 shows it; it is looked for again \
+         within seconds, later less often",
     ),
     told(
         "Unread",

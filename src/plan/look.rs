@@ -57,7 +57,7 @@ impl Read {
 }
 
 /// A pod IP whose interface is wanted, and the instance it should be on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lookup {
     pub ip: Ipv4Addr,
     pub instance: String,

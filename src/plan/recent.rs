@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::effect::Effect;
 use super::action::{Action, Step};
 use super::forecast::{Outcome, apply};
-use super::look::recorded_pods;
+use super::look::{Lookup, recorded_pods};
 use super::meaning::{Failure, Meaning};
 use super::names::digest;
 use super::rules::orphans::orphans;
@@ -59,6 +59,8 @@ pub struct Memory {
     carriers: BTreeMap<AllocationId, Uid>,
     /// Pods that a status names, and that the last look has asked for by name and not found.
     gone: BTreeSet<Key>,
+    /// Since when pods have IPs that EC2 shows on no interface of their node.
+    missing: BTreeMap<Lookup, u64>,
     /// When the last look was.
     looked: Option<u64>,
     /// By Eip uid: until when EC2 may come to show what a lost call of ours has done or undone at
@@ -141,8 +143,9 @@ impl Memory {
     }
 
     /// Takes off the interfaces what we know to have left them: an association that we have ended
-    /// may be shown there for a while yet.
-    pub fn overlay_interfaces(&self, snapshot: &mut Snapshot) {
+    /// may be shown there for a while yet. Called at the end of each look.
+    pub fn overlay_interfaces(&mut self, snapshot: &mut Snapshot) {
+        self.see_missing(snapshot);
         let Some(interfaces) = snapshot.interfaces.known_mut() else { return };
         let ended: BTreeSet<(&str, &str)> = self
             .effects
@@ -271,6 +274,7 @@ impl Memory {
             .chain(self.unsure.values().map(|until| (*until).min(self.last_look() + UNSURE_LOOK)))
             .chain(self.dwelling().map(|(_, until)| until))
             .chain(self.urgent.values().copied())
+            .chain(self.missing.values().map(|since| self.looks_for_again(*since)))
             .chain(self.terminating.values().map(|(_, until)| *until))
             // What the last look still held back is due, be it over by now.
             .filter(|until| *until > self.last_look())

@@ -1,6 +1,7 @@
 """What eip-operator promises when something fails. Each check gets a World of its own and raises Differs."""
 import concurrent.futures
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -163,6 +164,20 @@ def interfaces_unread(world):
     world.faults()
     eventually(20, world.served, "web", "web-0")
     world.said("interfaces can be read again")
+
+
+@promise("an interface that EC2 shows late is the Eip's Ready reason, and looked for again without an event or an interval")
+def interface_shown_late(world):
+    # Each look asks twice, by the IP and by the instance.
+    world.faults(fault("DescribeNetworkInterfaces", "empty", times=6))
+    world.start(RECONCILE_INTERVAL="600s", EC2_SETTLE="300s")
+    world.make("web", "web-0")
+    eventually(20, world.ready, "web", "False", "WaitingForENI")
+    eventually(30, world.served, "web", "web-0")
+    asked = len(world.calls("DescribeNetworkInterfaces"))
+    same("calls for interfaces, of which the seventh shows it", asked in (7, 8), True)
+    loud = [line for line in world.log().splitlines() if json.loads(line)["level"] in ("WARN", "ERROR")]
+    same("warnings of anything but the quota", [line for line in loud if "quota" not in line], [])
 
 
 # --- what cannot be done

@@ -271,6 +271,26 @@ fn an_exposure_that_could_not_be_ended_at_once_ends_soon_whatever_failed_before(
 }
 
 #[test]
+fn an_interface_that_shows_late_is_looked_for_again_soon_and_then_less_and_less() {
+    // Of seed 7 one look is an hour after the other, if nothing asks for one.
+    for (hidden, most) in [(SECOND, 3), (10 * SECOND, 6), (100 * SECOND, 10), (250 * SECOND, 12)] {
+        let gone = User::ForceDelete { key: shop("web-0") };
+        let again = (1_010 * SECOND, pod(shop("web-0"), false));
+        let mut world = World::new(served(7, vec![(1_000 * SECOND, gone), again]), true);
+        world.run_until(1_009 * SECOND).unwrap();
+        world.scenario.hidden = hidden;
+        while world.cluster.pods.get(&shop("web-0")).is_none_or(|live| live.seen.ip.is_none()) {
+            world.run_until(world.now + 10).unwrap();
+        }
+        let (given, before) = (world.now, world.cycles());
+        world.run_until(given + 2 * hidden + 3 * SECOND).unwrap();
+        let looks = world.cycles() - before;
+        assert_eq!(world.summary()[&shop("web")], (1, true), "{hidden}: {:?}", world.lines());
+        assert!(looks <= most, "{looks} looks for {hidden} ms: {:?}", world.lines());
+    }
+}
+
+#[test]
 fn a_namespace_with_much_to_do_leaves_the_next_its_turn_where_calls_are_short() {
     for seed in 1..20 {
         let keys: Vec<Key> = (0..8).map(|n| bank(&format!("web-{n}"))).collect();

@@ -36,6 +36,8 @@ pub struct Scenario {
     pub slow: bool,
     /// For so long EC2 may not know a new association.
     pub shy: u64,
+    /// For so long EC2 does not show an IP on its interface after a pod was given it.
+    pub hidden: u64,
     /// What EC2 never does.
     pub broken: Option<Broken>,
     /// It is to end like the same scenario without its faults.

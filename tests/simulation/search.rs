@@ -138,7 +138,9 @@ fn live(world: &mut World) -> Result<(), Box<Violation>> {
     // Where reads are slow a third of the fresh ones confirm nothing, and the pauses after that grow
     // to six minutes: in seed 87712 chance has it eight times in a row.
     let slow = if world.scenario.slow { 4_200 * SECOND } else { 0 };
-    let settled = world.scenario.ends() + SETTLES + slow + 2 * lag(&world.scenario);
+    // An interface is looked for again after as long as it has been missing.
+    let hidden = 2 * world.scenario.hidden;
+    let settled = world.scenario.ends() + SETTLES + slow + hidden + 2 * lag(&world.scenario);
     world.run_until(settled)?;
     if let Some(first) = liveness(world).into_iter().next() {
         return Err(world.complaint(first));

@@ -7,15 +7,17 @@ Faults: PUT /_faults with a JSON list replaces them, GET shows them with their c
   {"action": "AllocateAddress",       which calls it is about
    "where": "eipalloc-1",             only those with this value among their parameters
    "nth": 2 | "times": 3,             the second such call only, or the first three; neither means all of them
-   "mode": "status" | "drop_after" | "delay" | "stale" | "garbage" | "cut",
+   "mode": "status" | "drop_after" | "delay" | "stale" | "garbage" | "cut" | "empty",
    "status": 503, "code": "RequestLimitExceeded",     status: answer so, without forwarding; an HTML page without a code
    "seconds": 2.5}                    delay: wait so long, then forward
 drop_after forwards the call and closes the connection without an answer. stale repeats the answer that an equal call got
-before the fault was set. garbage forwards and answers 200 with a body that is none; cut leaves off the second half of it.
+before the fault was set. garbage forwards and answers 200 with a body that is none; cut leaves off the second half of it,
+empty the items of the list in it.
 Of several faults that match a call the first one acts.
 """
 import http.client
 import json
+import re
 import sys
 import threading
 import time
@@ -24,7 +26,7 @@ from collections import OrderedDict
 
 from proxy import Calls, Handler, Server
 
-MODES = ("status", "drop_after", "delay", "stale", "garbage", "cut")
+MODES = ("status", "drop_after", "delay", "stale", "garbage", "cut", "empty")
 FIELDS = ("action", "where", "nth", "times", "mode", "status", "code", "seconds")
 REMEMBERED_ANSWERS = 500
 
@@ -85,6 +87,8 @@ class Ec2Handler(Handler):
             answer = b"\x00<<<it's no document\xff"
         if mode == "cut":
             answer = answer[:len(answer) // 2]
+        if mode == "empty":
+            answer = re.sub(rb"(?s)<(\w+Set)>.*</\1>", rb"<\1/>", answer)
         if mode == "drop_after":
             self.close_connection = True
             return None

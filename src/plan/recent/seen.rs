@@ -1,13 +1,14 @@
 //! What a look has shown that a later one compares with: addresses without an Eip, the pods that
-//! addresses were on, and pods that are being deleted.
+//! addresses were on, pods that are being deleted, and pod IPs that no interface shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{HOUR, Memory};
+use super::{FIRST_PAUSE, HOUR, Memory};
 use crate::plan::claims::{claims, drains_for};
+use crate::plan::look::{Lookup, lookups};
 use crate::plan::rules::orphans::orphans;
-use crate::plan::snapshot::{AllocationId, Snapshot, Uid};
+use crate::plan::snapshot::{AllocationId, Interface, Snapshot, Uid};
 
 /// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
 /// was stopped for an hour has not observed for an hour.
@@ -48,6 +49,36 @@ impl Memory {
         }
         let seen: BTreeSet<&AllocationId> = self.seen.keys().map(|(_, id)| id).collect();
         self.carriers.retain(|id, _| seen.contains(id));
+    }
+
+    pub(super) fn see_missing(&mut self, snapshot: &Snapshot) {
+        let Some(interfaces) = snapshot.interfaces.known() else { return };
+        let mut by_instance: BTreeMap<&str, Vec<&Interface>> = BTreeMap::new();
+        for interface in interfaces.values() {
+            let instance = interface.instance.as_deref().unwrap_or_default();
+            by_instance.entry(instance).or_default().push(interface);
+        }
+        let is_missing = |lookup: &Lookup| {
+            let mut here = by_instance.get(&*lookup.instance).into_iter().flatten();
+            !here.any(|interface| interface.holds(lookup.ip))
+        };
+        let now = self.last_look();
+        self.missing = lookups(snapshot)
+            .into_iter()
+            .filter(is_missing)
+            .map(|lookup| {
+                let since = self.missing.get(&lookup).copied().unwrap_or(now);
+                (lookup, since)
+            })
+            .collect();
+    }
+
+    /// When to look for an interface again that has been missing since: after as long as it has
+    /// been. So who waits for EC2 waits at most twice as long, and what never comes, such as the
+    /// interface of an IP that is not the VPC's, is no load.
+    pub(super) fn looks_for_again(&self, since: u64) -> u64 {
+        let looked = self.last_look();
+        looked + looked.saturating_sub(since).max(FIRST_PAUSE * 1000)
     }
 
     pub(super) fn see_terminating(&mut self, snapshot: &Snapshot, now: u64) {

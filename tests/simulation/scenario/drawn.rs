@@ -123,6 +123,7 @@ impl Scenario {
             throttled: seed % 10 == 3,
             slow: seed % 20 == 12,
             shy: if seed % 6 == 5 { 3 * SECOND } else { 0 },
+            hidden: if seed % 8 == 6 { apart.between(SECOND, 299 * SECOND) } else { 0 },
             broken: None,
             leaves_no_trace: false,
             deeds,
@@ -150,7 +151,8 @@ impl Scenario {
         }
         scenario.faults.clear();
         (scenario.lag, scenario.second) = (Lag::None, false);
-        (scenario.throttled, scenario.slow, scenario.shy) = (false, false, 0);
+        (scenario.throttled, scenario.slow) = (false, false);
+        (scenario.shy, scenario.hidden) = (0, 0);
         scenario.settings = Settings::default();
         (scenario.limit, scenario.slots, scenario.cool_down) = (50, 8, 30 * SECOND);
         scenario

@@ -157,3 +157,37 @@ fn a_look_is_due_when_a_pod_that_is_being_deleted_keeps_its_address_no_longer() 
     seen(&mut memory, 10, 2_000 + over(10));
     assert_eq!(memory.next_due(2_000 + over(10)), None);
 }
+
+#[test]
+fn an_interface_is_looked_for_again_after_as_long_as_it_has_been_missing() {
+    const WORLD: &str = "cluster: {name: demo, uid: c1}\neips: {shop/web: {uid: e1, pod: web-0}}\n\
+        nodes: {n1: {instance: i-1}}\n";
+    let look = |memory: &mut Memory, ip: &str, interface: &str, at: u64| {
+        let pods = format!("pods: {{shop/web-0: {{uid: p1, node: n1, ip: {ip}}}}}\n");
+        let interfaces = format!("interfaces: {{eni-1: {interface}}}\n");
+        let mut snapshot = Snapshot::from_yaml(&[WORLD, &pods, &interfaces].concat()).unwrap();
+        memory.overlay(&mut snapshot, at);
+        memory.overlay_interfaces(&mut snapshot);
+        memory.next_due(at)
+    };
+    let mut memory = Memory::default();
+    let (without, anothers) =
+        ("{instance: i-1, ips: [10.0.1.1]}", "{instance: i-2, ips: [10.0.1.9]}");
+    for (at, interface, due) in [
+        (5_000, without, Some(2_000)),
+        (7_000, without, Some(2_000)),
+        (9_000, anothers, Some(4_000)),
+        (10_000, without, Some(5_000)),
+        (105_000, without, Some(100_000)),
+    ] {
+        assert_eq!(look(&mut memory, "10.0.1.9", interface, at), due, "{at}");
+    }
+    assert_eq!(look(&mut memory, "10.0.1.8", without, 106_000), Some(2_000), "another IP");
+    assert_eq!(look(&mut memory, "10.0.1.1", without, 107_000), None, "it is there");
+    let mut unread = Snapshot::default();
+    assert_eq!(look(&mut memory, "10.0.1.9", without, 108_000), Some(2_000), "it is missing anew");
+    unread.interfaces = Part::Unknown("no answer".to_owned());
+    memory.overlay(&mut unread, 109_000);
+    memory.overlay_interfaces(&mut unread);
+    assert_eq!(memory.next_due(109_000), Some(2_000), "what was not seen has not been there");
+}

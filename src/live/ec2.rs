@@ -30,7 +30,7 @@ use crate::plan::meaning::{Failure, Meaning, ec2_meaning, ec2_meaning_of_5xx};
 use crate::plan::names;
 use crate::plan::snapshot::{Address, AllocationId, Cluster, Interface, InterfaceId};
 pub use counted::Counted;
-use told::{Told, read_failure, told, told_of_one_attempt};
+use told::{Told, read_failure, told_of_one_attempt};
 pub use tried::{Change, Subject, Tried};
 use whole::WholeAnswers;
 
@@ -221,7 +221,7 @@ impl Ec2 {
                     .send()
                     .await
                     .map(|_| Outcome::Done)
-                    .map_err(|error| told(&error))
+                    .map_err(|error| told_of_one_attempt(&error))
             }
             Action::Release { address, .. } => {
                 let call = self.client.release_address().allocation_id(address);
@@ -230,7 +230,7 @@ impl Ec2 {
                     .send()
                     .await
                     .map(|_| Outcome::Done)
-                    .map_err(|error| told(&error))
+                    .map_err(|error| told_of_one_attempt(&error))
             }
             other => Err(Told::new("NotEc2", format!("{} is not EC2's", other.verb()))),
         };

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 
-use super::{Ec2, Told, VALUES_A_CALL, filter, given, once, read_failure, told};
+use super::told::told;
+use super::{Ec2, Told, VALUES_A_CALL, filter, given, once, read_failure};
 use crate::plan::meaning::Failure;
 use crate::plan::snapshot::{Address, AllocationId, InterfaceId};
 

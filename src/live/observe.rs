@@ -30,12 +30,14 @@ pub async fn observe(
     let mut last = None;
     while let Some(read) = Read::next(last, &snapshot) {
         take(read, ec2, kubernetes, &mut snapshot, memory).instrument(span(read)).await;
-        if read == Read::RecordedPods {
-            memory.overlay(&mut snapshot, now);
+        match read {
+            Read::RecordedPods => memory.overlay(&mut snapshot, now),
+            Read::Interfaces => memory.overlay_interfaces(&mut snapshot),
+            _ => {}
         }
         last = Some(read);
     }
-    memory.overlay_interfaces(&mut snapshot);
+    memory.see_missing(&snapshot);
     snapshot
 }
 

@@ -168,4 +168,4 @@ pub fn kubernetes_meaning(status: Option<u16>) -> Meaning {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,7 +19,8 @@ use super::snapshot::{AllocationId, Key, Pause, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
 pub const ALLOCATE_TIMEOUT: u64 = 25;
-/// The first pause after a failure, in seconds; it doubles with each further one.
+/// The first pause after a failure, or where an interface is missing, in seconds; it doubles with
+/// each further one.
 const FIRST_PAUSE: u64 = 2;
 /// The longest pause, in seconds, and the one after a failure that a person must mend: often
 /// enough to notice that it was mended, seldom enough to be no load.
@@ -143,9 +144,8 @@ impl Memory {
     }
 
     /// Takes off the interfaces what we know to have left them: an association that we have ended
-    /// may be shown there for a while yet. Called at the end of each look.
-    pub fn overlay_interfaces(&mut self, snapshot: &mut Snapshot) {
-        self.see_missing(snapshot);
+    /// may be shown there for a while yet.
+    pub fn overlay_interfaces(&self, snapshot: &mut Snapshot) {
         let Some(interfaces) = snapshot.interfaces.known_mut() else { return };
         let ended: BTreeSet<(&str, &str)> = self
             .effects

@@ -276,13 +276,17 @@ fn an_interface_that_shows_late_is_looked_for_again_soon_and_then_less_and_less(
     for (hidden, most) in [(SECOND, 3), (10 * SECOND, 6), (100 * SECOND, 10), (250 * SECOND, 12)] {
         let gone = User::ForceDelete { key: shop("web-0") };
         let again = (1_010 * SECOND, pod(shop("web-0"), false));
-        let mut world = World::new(served(7, vec![(1_000 * SECOND, gone), again]), true);
+        let mut scenario = served(7, vec![(1_000 * SECOND, gone), again]);
+        scenario.prefixes = false;
+        let mut world = World::new(scenario, true);
         world.run_until(1_009 * SECOND).unwrap();
         world.scenario.hidden = hidden;
         while world.cluster.pods.get(&shop("web-0")).is_none_or(|live| live.seen.ip.is_none()) {
             world.run_until(world.now + 10).unwrap();
         }
         let (given, before) = (world.now, world.cycles());
+        world.run_until(given + hidden - 1).unwrap();
+        assert_eq!(world.summary()[&shop("web")], (1, false), "{hidden}: {:?}", world.lines());
         world.run_until(given + 2 * hidden + 3 * SECOND).unwrap();
         let looks = world.cycles() - before;
         assert_eq!(world.summary()[&shop("web")], (1, true), "{hidden}: {:?}", world.lines());

@@ -158,10 +158,13 @@ impl Process {
         if read == Read::RecordedPods {
             self.memory.overlay(snapshot, own_start);
         }
+        if read == Read::Interfaces {
+            self.memory.overlay_interfaces(snapshot);
+        }
         if let Some(next) = Read::next(Some(read), snapshot) {
             return vec![Want::Read(next)];
         }
-        self.memory.overlay_interfaces(snapshot);
+        self.memory.see_missing(snapshot);
         let snapshot = std::mem::take(snapshot.as_mut());
         // What dry runs say must come to an end in every world.
         if self.cycles % 8 == 1 {

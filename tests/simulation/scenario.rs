@@ -244,12 +244,13 @@ impl fmt::Display for Scenario {
         writeln!(f, "{:?}", self.settings)?;
         writeln!(
             f,
-            "seed {}: lag {:?}, cool-down {} ms, limit {}, {} IPs a node, {}",
+            "seed {}: lag {:?}, cool-down {} ms, limit {}, {} IPs a node, hidden for {} ms, {}",
             self.seed,
             self.lag,
             self.cool_down,
             self.limit,
             self.slots,
+            self.hidden,
             if self.second { "two operators" } else { "one operator" }
         )?;
         for fault in &self.faults {

@@ -78,15 +78,20 @@ where
 
 #[cfg(test)]
 mod tests {
-    use aws_config::{BehaviorVersion, Region};
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
     use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use aws_credential_types::provider::{self, ProvideCredentials, future};
     use aws_sdk_ec2::Client;
-    use aws_sdk_ec2::config::Config;
     use aws_sdk_ec2::config::retry::RetryConfig;
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::live::config::{Config, Raw};
+    use crate::live::ec2::Ec2;
+    use crate::live::metrics::Metrics;
+    use crate::plan::meaning::tests::actions;
+    use crate::plan::snapshot::Cluster;
 
     #[derive(Debug)]
     struct Nobody;
@@ -105,7 +110,7 @@ mod tests {
         address: std::net::SocketAddr,
         who: impl ProvideCredentials + 'static,
     ) -> Told {
-        let config = Config::builder()
+        let config = aws_sdk_ec2::config::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-central-1"))
             .retry_config(RetryConfig::disabled())
@@ -114,6 +119,26 @@ mod tests {
             .build();
         let answer = Client::from_conf(config).allocate_address().send().await;
         told_of_one_attempt(&answer.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn no_change_that_was_not_sent_counts_as_lost() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-central-1"))
+            .endpoint_url(format!("http://{address}"))
+            .credentials_provider(SharedCredentialsProvider::new(somebody()))
+            .build();
+        let raw = Raw { cluster_name: Some("demo".to_owned()), ..Raw::default() };
+        let settings = Config::check(&raw).unwrap();
+        let cluster = Cluster { name: "demo".to_owned(), uid: "c1".to_owned() };
+        let ec2 = Ec2::new(&sdk, cluster, &settings, &Metrics::default());
+        for action in actions() {
+            let Failure { code, message, meaning } = ec2.perform(&action).await.unwrap_err();
+            let what = action.verb();
+            assert_eq!((&*code, meaning), ("NotConnected", Meaning::Retry), "{what}: {message}");
+        }
     }
 
     fn somebody() -> Credentials {

@@ -21,7 +21,7 @@ fn a_status_of_the_api_server_has_its_meaning() {
 }
 
 /// One of each action that calls EC2.
-fn actions() -> [Action; 5] {
+pub fn actions() -> [Action; 5] {
     let (address, ip, eip) = ("eipalloc-1".to_owned(), String::new, Key::new("shop", "web"));
     [
         Action::Allocate { eip: eip.clone(), uid: "e1".into(), pod: "web-0".into() },

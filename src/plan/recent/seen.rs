@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use super::{FIRST_PAUSE, HOUR, Memory};
 use crate::plan::claims::{claims, drains_for};
+use crate::plan::index::Index;
 use crate::plan::look::{Lookup, lookups};
 use crate::plan::rules::orphans::orphans;
-use crate::plan::snapshot::{AllocationId, Interface, Snapshot, Uid};
+use crate::plan::snapshot::{AllocationId, Snapshot, Uid};
 
 /// One gap between two looks counts as at most this part of `ORPHAN_GRACE`, so that a process which
 /// was stopped for an hour has not observed for an hour.
@@ -51,16 +52,16 @@ impl Memory {
         self.carriers.retain(|id, _| seen.contains(id));
     }
 
-    pub(super) fn see_missing(&mut self, snapshot: &Snapshot) {
-        let Some(interfaces) = snapshot.interfaces.known() else { return };
-        let mut by_instance: BTreeMap<&str, Vec<&Interface>> = BTreeMap::new();
-        for interface in interfaces.values() {
-            let instance = interface.instance.as_deref().unwrap_or_default();
-            by_instance.entry(instance).or_default().push(interface);
+    /// Remembers which pod IPs no interface of their node shows. Called at the end of each look;
+    /// one that did not see everything says nothing of them.
+    pub fn see_missing(&mut self, snapshot: &Snapshot) {
+        if !snapshot.unread().is_empty() {
+            return;
         }
+        let index = Index::new(snapshot);
         let is_missing = |lookup: &Lookup| {
-            let mut here = by_instance.get(&*lookup.instance).into_iter().flatten();
-            !here.any(|interface| interface.holds(lookup.ip))
+            let mut here = index.interfaces_of(&lookup.instance).iter();
+            !here.any(|(_, interface)| interface.holds(lookup.ip))
         };
         let now = self.last_look();
         self.missing = lookups(snapshot)
@@ -73,9 +74,9 @@ impl Memory {
             .collect();
     }
 
-    /// When to look for an interface again that has been missing since: after as long as it has
-    /// been. So who waits for EC2 waits at most twice as long, and what never comes, such as the
-    /// interface of an IP that is not the VPC's, is no load.
+    /// When to look again for an IP that has been missing since: after as long as it has been, two
+    /// seconds at least. So nobody waits for more than twice the time that EC2 takes to show it,
+    /// and what never comes, such as an IP that is not the VPC's, is looked for less and less.
     pub(super) fn looks_for_again(&self, since: u64) -> u64 {
         let looked = self.last_look();
         looked + looked.saturating_sub(since).max(FIRST_PAUSE * 1000)

@@ -123,7 +123,11 @@ impl Scenario {
             throttled: seed % 10 == 3,
             slow: seed % 20 == 12,
             shy: if seed % 6 == 5 { 3 * SECOND } else { 0 },
-            hidden: if seed % 8 == 6 { apart.between(SECOND, 299 * SECOND) } else { 0 },
+            // A delegated prefix is there before the IPs in it.
+            hidden: match seed % 11 {
+                6 if !prefixes => apart.between(SECOND, 299 * SECOND),
+                _ => 0,
+            },
             broken: None,
             leaves_no_trace: false,
             deeds,

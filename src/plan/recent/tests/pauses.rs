@@ -167,12 +167,13 @@ fn an_interface_is_looked_for_again_after_as_long_as_it_has_been_missing() {
         let interfaces = format!("interfaces: {{eni-1: {interface}}}\n");
         let mut snapshot = Snapshot::from_yaml(&[WORLD, &pods, &interfaces].concat()).unwrap();
         memory.overlay(&mut snapshot, at);
-        memory.overlay_interfaces(&mut snapshot);
+        memory.see_missing(&snapshot);
         memory.next_due(at)
     };
     let mut memory = Memory::default();
-    let (without, anothers) =
-        ("{instance: i-1, ips: [10.0.1.1]}", "{instance: i-2, ips: [10.0.1.9]}");
+    let without = "{instance: i-1, ips: [10.0.1.1]}";
+    let anothers = "{instance: i-2, ips: [10.0.1.9]}";
+    let branch = "{instance: i-1}, eni-2: {trunk: eni-1, ips: [10.0.1.9]}";
     for (at, interface, due) in [
         (5_000, without, Some(2_000)),
         (7_000, without, Some(2_000)),
@@ -182,12 +183,22 @@ fn an_interface_is_looked_for_again_after_as_long_as_it_has_been_missing() {
     ] {
         assert_eq!(look(&mut memory, "10.0.1.9", interface, at), due, "{at}");
     }
-    assert_eq!(look(&mut memory, "10.0.1.8", without, 106_000), Some(2_000), "another IP");
-    assert_eq!(look(&mut memory, "10.0.1.1", without, 107_000), None, "it is there");
-    let mut unread = Snapshot::default();
-    assert_eq!(look(&mut memory, "10.0.1.9", without, 108_000), Some(2_000), "it is missing anew");
-    unread.interfaces = Part::Unknown("no answer".to_owned());
-    memory.overlay(&mut unread, 109_000);
-    memory.overlay_interfaces(&mut unread);
-    assert_eq!(memory.next_due(109_000), Some(2_000), "what was not seen has not been there");
+    // What was not seen has not been there.
+    for unknown in ["eips", "pods", "nodes", "interfaces"] {
+        let mut unread = Snapshot::default();
+        let why = || "no answer".to_owned();
+        match unknown {
+            "eips" => unread.eips = Part::Unknown(why()),
+            "pods" => unread.pods = Part::Unknown(why()),
+            "nodes" => unread.nodes = Part::Unknown(why()),
+            _ => unread.interfaces = Part::Unknown(why()),
+        }
+        memory.overlay(&mut unread, 205_000);
+        memory.see_missing(&unread);
+        assert_eq!(memory.next_due(205_000), Some(200_000), "{unknown}");
+    }
+    assert_eq!(look(&mut memory, "10.0.1.8", without, 206_000), Some(2_000), "another IP");
+    assert_eq!(look(&mut memory, "10.0.1.1", without, 207_000), None, "it is there");
+    assert_eq!(look(&mut memory, "10.0.1.9", without, 208_000), Some(2_000), "it is missing anew");
+    assert_eq!(look(&mut memory, "10.0.1.9", branch, 209_000), None, "on a branch of the node's");
 }

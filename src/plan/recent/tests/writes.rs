@@ -127,7 +127,7 @@ fn tags_are_known_until_the_listing_shows_them_all_and_then_a_person_may_change_
 
 #[test]
 fn an_ended_association_leaves_its_interface_and_a_strangers_stays() {
-    let shown = |memory: &mut Memory| {
+    let shown = |memory: &Memory| {
         let interface = Interface {
             occupied: [
                 ([10, 0, 1, 1].into(), "203.0.113.7".into()),
@@ -143,9 +143,9 @@ fn an_ended_association_leaves_its_interface_and_a_strangers_stays() {
         interfaces["eni-1"].occupied.values().cloned().collect::<Vec<_>>()
     };
     let mut memory = Memory::default();
-    assert_eq!(shown(&mut memory), ["203.0.113.7", "198.51.100.4"]);
+    assert_eq!(shown(&memory), ["203.0.113.7", "198.51.100.4"]);
     unbind(&mut memory, "eipassoc-1", 0);
-    assert_eq!(shown(&mut memory), ["198.51.100.4"]);
+    assert_eq!(shown(&memory), ["198.51.100.4"]);
     // Another address is put somewhere, which says nothing of this one.
     let Action::Associate { ip, interface, private_ip, pod, pod_uid, .. } = associate() else {
         unreachable!()
@@ -154,9 +154,9 @@ fn an_ended_association_leaves_its_interface_and_a_strangers_stays() {
     let other = Action::Associate { address, ip, interface, private_ip, pod, pod_uid };
     let bound = Outcome::Associated { association: "eipassoc-3".into() };
     memory.done(&"e2".into(), &other, &bound, 1_000, SETTLE);
-    assert_eq!(shown(&mut memory), ["198.51.100.4"]);
+    assert_eq!(shown(&memory), ["198.51.100.4"]);
     bind(&mut memory, "eipassoc-2", 2_000);
-    assert_eq!(shown(&mut memory), ["203.0.113.7", "198.51.100.4"], "it is there again");
+    assert_eq!(shown(&memory), ["203.0.113.7", "198.51.100.4"], "it is there again");
 }
 
 #[test]

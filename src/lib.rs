@@ -26,7 +26,8 @@
 //!   `grip` in `live::watch` sees it, `Operator::round` in `live::operator` says what becomes of
 //!   the steps
 //! - Which pod may carry an address, and where is it? [`plan::claims`]
-//! - When does an address leave a pod? [`plan::rules`] `disassociate`
+//! - When does an address leave a pod? [`plan::rules`] `disassociate`; until when does one that is
+//!   being deleted keep it? [`plan::claims`]
 //! - When is one bought, bound, given back? [`plan::rules`] `allocate` `associate` `release`, and
 //!   `surplus` for a second one, `orphans` for one without an Eip
 //! - What becomes of addresses after a restore, or of the older operator's? [`plan::rules`]
@@ -50,7 +51,8 @@
 //!   its change sent? [`plan::execution`]; `ACT_FOR` in [`plan::rounds`]
 //! - What is remembered between looks, and laid over what was seen? `Memory` in [`plan::recent`]
 //! - What does an error of AWS mean? [`plan::meaning`], and `of_an_address` in [`plan::rounds`];
-//!   what slows our calls down: `live::limiter`, [`plan::recent`]
+//!   when is what failed tried again? `Memory::failed` in [`plan::recent`]; what is never held
+//!   back? [`plan::planner`]; what slows our calls down? `live::limiter`
 //! - What must no plan contain? [`plan::faults`]
 //! - How is a plan printed? [`plan::text`]; for who asks for one: [`plan::report`] `live::oneshot`
 //! - How is a reviewed plan carried out, and what is compared first? `live::apply`; `Report::news`
@@ -62,8 +64,8 @@
 //!   [`plan::redact`]
 //! - What runs a cycle? `live::operator`
 //! - What starts a cycle? `live::wake` `live::watch`; when is the next look due without either?
-//!   `look_again` in [`plan::rounds`]; what is skipped when one takes too long? `Bell::rearm` in
-//!   `live::wake` counts, `live::serve` says it
+//!   `look_again` in [`plan::rounds`] asks `Memory::next_due` in [`plan::recent`]; what is skipped
+//!   when one takes too long? `Bell::rearm` in `live::wake` counts, `live::serve` says it
 //! - Which of several operators acts, and until when? `live::lease`, `Operator::may_act_until` in
 //!   `live::operator`; before each change [`plan::execution`] asks whether that time is over
 //! - How are the parts put together, and taken apart? `live::serve`

@@ -1,5 +1,5 @@
 //! The words by which an Eip, its pod and a plan say how things stand: conditions, the reasons of
-//! `Ready`, Events. One list, from which the tables of README.md are made; the stories show each.
+//! `Ready`, Events. One list, which the tables of README.md must agree with; the stories show each.
 
 use std::fmt::Write;
 

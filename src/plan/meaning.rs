@@ -2,8 +2,8 @@
 //! into one of a few treatments.
 //!
 //! Codes: EC2 API reference, "Error codes"; which of them each action answers was gathered from
-//! the field. `Timeout` (no answer), `NotConnected` and `NoCredentials` are words of ours. A code
-//! that is not listed is [`Meaning::Slow`].
+//! the field. `Timeout` (no answer), `NotConnected`, `NoCredentials` and a few more of
+//! `live::ec2` are words of ours. A code that is not listed is [`Meaning::Slow`].
 
 use std::fmt;
 

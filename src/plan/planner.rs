@@ -234,7 +234,7 @@ fn in_turn(steps: &mut Vec<Step>, served: &BTreeMap<String, String>) {
             let (rank, namespace) = (step.action.rank(), step.claim.namespace.clone());
             let turn = turns.entry((rank, namespace.clone())).or_default();
             *turn += 1;
-            // Who holds the fewest addresses buys first: that order is there already.
+            // Of one turn who holds the fewest addresses buys first: that order is there already.
             let buys = matches!(step.action, Action::Allocate { .. });
             let last = served.get(step.action.verb());
             let seat = (!buys).then(|| (last.is_some_and(|last| namespace <= *last), namespace));

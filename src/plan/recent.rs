@@ -19,8 +19,8 @@ use super::snapshot::{AllocationId, Key, Pause, Recent, Snapshot, Uid};
 
 /// The longest that a purchase can be under way: the operation's own deadline, in seconds.
 pub const ALLOCATE_TIMEOUT: u64 = 25;
-/// The first pause after a failure, or where an interface is missing, in seconds; it doubles with
-/// each further one.
+/// The first pause after a failure, or where an interface is missing, in seconds. It doubles with
+/// each further failure.
 const FIRST_PAUSE: u64 = 2;
 /// The longest pause, in seconds, and the one after a failure that a person must mend: often
 /// enough to notice that it was mended, seldom enough to be no load.

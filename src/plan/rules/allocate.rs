@@ -4,8 +4,8 @@
 //! call whose answer nobody saw shows in the listing within `EC2_SETTLE`, and the 25 s that the
 //! call itself may have taken.
 //!
-//! When there is not enough for all, the namespace that holds the fewest is served next, and within
-//! it who came first: so no namespace is kept waiting by another that asks for hundreds.
+//! Where addresses are short, the namespace that holds the fewest is served next, and within it
+//! who came first: so no namespace is kept waiting by another that asks for hundreds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -32,7 +32,7 @@ def stood_still(world):
     with StandsStill(world):
         world.make("web", "web-0")
     eventually(20, world.served, "web", "web-0")
-    eventually(5, world.answers, "healthz", 200)
+    eventually(20, world.answers, "healthz", 200)
 
 
 @promise("/healthz answers 503 while no cycle ends for three intervals, and 200 after the next")

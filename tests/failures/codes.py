@@ -50,7 +50,7 @@ def errors_of_allocate(world):
         if code in THROTTLED + UNCLEAR:
             eventually(80, world.address, name)
             expected = [STATUS.get(code, 400), 200]
-            eventually(5, lambda: same(f"answers to {code}", answers(world, "AllocateAddress", name), expected))
+            eventually(20, lambda: same(f"answers to {code}", answers(world, "AllocateAddress", name), expected))
             calls = [one for one in world.calls("AllocateAddress") if name in one["params"].values()]
             waited = calls[1]["time"] - calls[0]["time"] >= SETTLE
             same(f"{code} waits for the settle time", waited or code in THROTTLED, True)
@@ -61,7 +61,7 @@ def errors_of_allocate(world):
     world.start()
     for name, code in codes.items():
         eventually(80, world.address, name)
-        eventually(5, lambda: same(f"purchases for the eip of {code}",
+        eventually(20, lambda: same(f"purchases for the eip of {code}",
                                    answers(world, "AllocateAddress", name).count(200), 1))
 
 
@@ -104,7 +104,7 @@ def rights_of_a_new_address(world):
     world.start()
     world.make("web", "web-0")
     eventually(20, world.served, "web", "web-0")
-    eventually(5, lambda: same("answers", [one["status"] for one in world.calls("AssociateAddress")], [403, 200]))
+    eventually(20, lambda: same("answers", [one["status"] for one in world.calls("AssociateAddress")], [403, 200]))
 
 
 @promise("after any error of DisassociateAddress it is tried again until it is done, for no pause holds it back", model=PLENTY)
@@ -123,7 +123,7 @@ def errors_of_disassociate(world):
         eventually(60, world.idle, name)
         # A call is recorded when it has been answered, a moment after it took effect.
         expected = [STATUS.get(code, 400)] * 4 + [200]
-        eventually(5, lambda: same(f"answers to {code}", answers(world, "DisassociateAddress", ids[name])[:5], expected))
+        eventually(20, lambda: same(f"answers to {code}", answers(world, "DisassociateAddress", ids[name])[:5], expected))
 
 
 @promise("each error of ReleaseAddress is tried again or told, as it means, and the Eip stays until its address is gone", model=PLENTY)

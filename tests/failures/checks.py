@@ -483,6 +483,7 @@ def api_server_stands_still(world):
     eventually(40, world.served, "web", "web-0")
     eventually(10, world.answers, "healthz", 200)
     same("mutating calls", world.mutations(), [*before, "AssociateAddress"])
+    world.cluster_works()
 
 
 @promise("SIGTERM when nothing is to be done ends with 0 within 2 s", ALONE)

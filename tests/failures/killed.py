@@ -231,6 +231,7 @@ def api_server_killed(world):
     same("purchases", len(world.calls("AllocateAddress")), 3)
     same("releases", len(world.calls("ReleaseAddress")), 1)
     same("the operator's starts", len(world.logs), 1)
+    world.cluster_works()
 
 
 def kill_api_server():

@@ -303,6 +303,12 @@ class World:
                                spec={"containers": [{"name": "main", "image": "main"}], "serviceAccountName": "operator",
                                      "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1})
 
+    def cluster_works(self):
+        """The scheduler and the nodes have found the API server again, which may take them a minute after it was away, so
+        that the checks that follow can make pods."""
+        self.make_pod("after-0")
+        eventually(180, self.has_ip, "after-0")
+
     def make(self, eip, pod):
         self.make_eip(eip, pod)
         self.make_pod(pod)

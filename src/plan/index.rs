@@ -92,8 +92,8 @@ impl<'a> Index<'a> {
         by_place.get(&(interface, ip)).copied()
     }
 
-    /// The interfaces of an instance, a branch interface by way of its trunk.
-    pub fn interfaces_of(&self, instance: &str) -> &[Attached<'a>] {
+    /// The interface of an instance that holds this IP, a branch interface by way of its trunk.
+    pub fn interface_with(&self, instance: &str, ip: Ipv4Addr) -> Option<&'a InterfaceId> {
         let by_instance = self.by_instance.get_or_init(|| {
             let Some(all) = self.snapshot.interfaces.known() else { return BTreeMap::new() };
             let instance_of = |one: &'a Interface| match &one.trunk {
@@ -102,7 +102,8 @@ impl<'a> Index<'a> {
             };
             grouped(all.iter().filter_map(|(id, one)| Some((instance_of(one)?, (id, one)))))
         });
-        by_instance.get(instance).map_or(&[], Vec::as_slice)
+        let mut interfaces = by_instance.get(instance)?.iter();
+        interfaces.find(|(_, interface)| interface.holds(ip)).map(|(id, _)| *id)
     }
 
     /// The pods whose annotations name this address.

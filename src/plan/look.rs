@@ -134,7 +134,10 @@ fn needs_nodes(snapshot: &Snapshot) -> bool {
 /// The IPs whose interfaces are wanted: of pods whose claim has no address on them yet, and of
 /// pods that ask for an Eip they do not have yet.
 pub fn lookups(snapshot: &Snapshot) -> BTreeSet<Lookup> {
-    let Some(nodes) = snapshot.nodes.known() else { return BTreeSet::new() };
+    // Without a node there is none, which is most often so, and the claims need not be joined.
+    let Some(nodes) = snapshot.nodes.known().filter(|nodes| !nodes.is_empty()) else {
+        return BTreeSet::new();
+    };
     let claims = claims(snapshot);
     let wanted = claims.iter().filter_map(Claim::needs_interface).map(|target| target.pod);
     wanted

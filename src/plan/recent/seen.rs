@@ -59,10 +59,8 @@ impl Memory {
             return;
         }
         let index = Index::new(snapshot);
-        let is_missing = |lookup: &Lookup| {
-            let mut here = index.interfaces_of(&lookup.instance).iter();
-            !here.any(|(_, interface)| interface.holds(lookup.ip))
-        };
+        let is_missing =
+            |lookup: &Lookup| index.interface_with(&lookup.instance, lookup.ip).is_none();
         let now = self.last_look();
         self.missing = lookups(snapshot)
             .into_iter()

@@ -77,11 +77,11 @@ fn find_interface<'a>(draft: &Draft<'a>, target: &Target<'_>) -> Result<&'a Inte
     let node = target.pod.node.clone().unwrap_or_default();
     let instance = nodes.get(&node).and_then(|node| node.instance.as_deref());
     let Some(instance) = instance else { return Err(Wait::NodeUnknown { node }) };
-    let mut interfaces = draft.index.interfaces_of(instance).iter();
-    interfaces
-        .find(|(_, interface)| interface.holds(target.ip))
-        .map(|(id, _)| *id)
-        .ok_or_else(|| Wait::InterfaceNotFound { pod: target.key.clone(), ip: target.ip, node })
+    draft.index.interface_with(instance, target.ip).ok_or_else(|| Wait::InterfaceNotFound {
+        pod: target.key.clone(),
+        ip: target.ip,
+        node,
+    })
 }
 
 /// What is on the target IP already. AssociateAddress would throw it off. `own`: the address that

@@ -1,7 +1,7 @@
 //! A model of the Kubernetes cluster: objects, the controllers that matter, and the CNI's pool of
 //! pod IPs on each node. Times are milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use eip_operator::plan::action::Action;
@@ -419,6 +419,14 @@ impl Cluster {
         let node =
             |host: &Host| Node { instance: Some(host.instance.clone()), not_ready: !host.ready };
         self.hosts.iter().map(|(name, host)| (name.clone(), node(host))).collect()
+    }
+
+    /// The IPs that pods were given less than so many milliseconds ago.
+    pub fn given_within(&self, millis: u64, now: u64) -> BTreeSet<Ipv4Addr> {
+        let is_new = |(_, since): &(Uid, u64)| now < since + millis;
+        let slots = self.hosts.values().flat_map(|host| &host.slots);
+        let new = slots.filter(|(_, slot)| slot.holder.as_ref().is_some_and(is_new));
+        new.map(|(ip, _)| *ip).collect()
     }
 }
 

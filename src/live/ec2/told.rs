@@ -80,8 +80,9 @@ where
 mod tests {
     use aws_config::{BehaviorVersion, Region, SdkConfig};
     use aws_credential_types::Credentials;
-    use aws_credential_types::provider::SharedCredentialsProvider;
-    use aws_credential_types::provider::{self, ProvideCredentials, future};
+    use aws_credential_types::provider::{
+        self, ProvideCredentials, SharedCredentialsProvider, future,
+    };
     use aws_sdk_ec2::Client;
     use aws_sdk_ec2::config::retry::RetryConfig;
     use tokio::net::TcpListener;

@@ -43,7 +43,7 @@ impl World {
             self.ledger.interrupted((process, running.started), now);
         }
         let (eips, pods) = self.lists();
-        let hidden = self.hidden_ips();
+        let late = self.scenario.hidden;
         let (account, cluster, chance) = (&self.account, &self.cluster, &mut self.chance);
         let unknown = || "Timeout: no answer".to_owned();
         let fill = |snapshot: &mut Snapshot, memory: &Memory| match read {
@@ -79,6 +79,7 @@ impl World {
             Read::Interfaces if failed => snapshot.interfaces = Part::Unknown(unknown()),
             Read::Interfaces => {
                 let lookups = look::lookups(snapshot);
+                let hidden = cluster.given_within(late, now);
                 let mut interfaces = account.describe_interfaces(&lookups);
                 interfaces.values_mut().for_each(|one| one.ips.retain(|ip| !hidden.contains(ip)));
                 snapshot.interfaces = Part::Known(interfaces);
@@ -87,16 +88,6 @@ impl World {
         let running = self.seats[process].process.as_mut();
         let wants = running.map(|one| one.read(read, fill, now)).unwrap_or_default();
         self.want(process, wants)
-    }
-
-    /// The IPs of pods that EC2 does not show on an interface yet.
-    fn hidden_ips(&self) -> BTreeSet<Ipv4Addr> {
-        let is_hidden = |slot: &Slot| {
-            let since = slot.holder.as_ref().map(|(_, since)| *since);
-            since.is_some_and(|since| self.now < since + self.scenario.hidden)
-        };
-        let slots = self.cluster.hosts.values().flat_map(|host| &host.slots);
-        slots.filter(|(_, slot)| is_hidden(slot)).map(|(ip, _)| *ip).collect()
     }
 
     /// The lists as they are, or as they were a while ago.
